@@ -1,0 +1,76 @@
+"""Activations: what was read, one row for each position kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from repalign.errors import InputError
+from repalign.sites import Site
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Values read at sites, with what each row is.
+
+    A span of several tokens gives several rows for one example; `example` says which rows belong
+    together.
+    """
+
+    values: Float[np.ndarray, "row site d_model"]
+    sites: tuple[Site, ...]
+    example: Int[np.ndarray, " row"]
+    """Index of the example each row was read from."""
+    pos: Int[np.ndarray, " row"]
+    """Token position of each row in its example, padding not counted."""
+    labels: Int[np.ndarray, " row"]
+    """1 honest, 0 dishonest, -1 unknown."""
+    groups: NDArray[np.str_]
+    """The group of each row."""
+    topics: NDArray[np.str_]
+    polarity: Int[np.ndarray, " row"]
+    """+1 affirmed, -1 negated, 0 unknown."""
+    origin: Mapping[str, Any]
+    """Model, weights, tokenizer, span and data that the values came from."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.example)
+
+    def at(self, site: Site) -> Float[np.ndarray, "row d_model"]:
+        """The values of one site."""
+        if site not in self.sites:
+            raise InputError(
+                f"{site} was not collected; these activations hold "
+                f"{', '.join(str(known) for known in self.sites)}."
+            )
+        return self.values[:, self.sites.index(site)]
+
+    def rows(self, keep: NDArray[Any]) -> "Activations":
+        """The rows that a mask or an index array keeps."""
+        return replace(
+            self,
+            values=self.values[keep],
+            example=self.example[keep],
+            pos=self.pos[keep],
+            labels=self.labels[keep],
+            groups=self.groups[keep],
+            topics=self.topics[keep],
+            polarity=self.polarity[keep],
+        )
+
+    def only(self, sites: Sequence[Site]) -> "Activations":
+        """The same rows at some of the sites."""
+        values = np.stack([self.at(site) for site in sites], axis=1)
+        return replace(self, values=values, sites=tuple(sites))
+
+
+def mean_by_example(
+    scores: Float[np.ndarray, " row"], example: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, " example"]:
+    """Average the rows of each example; examples in ascending order of their index."""
+    codes = np.unique(example, return_inverse=True)[1].reshape(-1)
+    return np.bincount(codes, weights=scores) / np.bincount(codes)

@@ -1,0 +1,196 @@
+"""Where a model's blocks are, found from its structure, and what they call their parts."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+
+from repalign.errors import InputError
+from repalign.sites import Site
+
+# What a block calls the module whose output is added to the stream. Tried in this order where the
+# family is not listed in _NAMES; `checks` verifies the sum, so a wrong guess is found at first use.
+_ATTENTION = ("self_attn", "attn", "attention", "self_attention")
+_MLP = ("mlp", "feed_forward", "block_sparse_moe", "moe", "ffn")
+
+
+@dataclass(frozen=True)
+class _Names:
+    attention: str
+    mlp: str
+
+
+# Families whose attention or MLP module is not what is added to the stream: some normalise it once
+# more, some add the residual inside the module.
+_NAMES: Mapping[str, _Names] = {
+    "bloom": _Names("self_attention.dense", "mlp.dense_4h_to_h"),
+    "opt": _Names("self_attn", "fc2"),
+    "gemma2": _Names("post_attention_layernorm", "post_feedforward_layernorm"),
+    "gemma3_text": _Names("post_attention_layernorm", "post_feedforward_layernorm"),
+    "gemma3": _Names("post_attention_layernorm", "post_feedforward_layernorm"),
+    "olmo2": _Names("post_attention_layernorm", "post_feedforward_layernorm"),
+    "glm4": _Names("post_self_attn_layernorm", "post_mlp_layernorm"),
+}
+# Families in which attention and MLP read the same input, so no stream lies between them; for the
+# second group a switch in the config says so.
+_PARALLEL = frozenset({"phi", "gptj", "codegen", "cohere", "cohere2"})
+_PARALLEL_SWITCH = {"gpt_neox": "use_parallel_residual", "falcon": "parallel_attn"}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model's blocks and the modules inside them."""
+
+    layers: nn.ModuleList
+    """The blocks, in order."""
+    d_model: int
+    family: str
+    """`model_type` of the text config."""
+    parallel: bool
+    """Whether attention and MLP read the same input."""
+    context: int | None
+    """The longest text in tokens, or None where the config does not bound it."""
+    forward_names: frozenset[str]
+    """The keyword arguments that the network's forward accepts."""
+
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        """The streams that every block of this model has."""
+        found = ["resid_pre"]
+        attention = all(self._named(block, "attention") is not None for block in self.layers)
+        mlp = all(self._named(block, "mlp") is not None for block in self.layers)
+        if attention and mlp and not self.parallel:
+            found.append("resid_mid")
+        found.append("resid_post")
+        if attention:
+            found.append("attn_out")
+        if mlp:
+            found.append("mlp_out")
+        return tuple(found)
+
+    def check(self, site: Site) -> None:
+        """Raise `InputError` when this model has no such site."""
+        if site.layer >= len(self.layers):
+            raise InputError(
+                f"There is no site {site}: this model has {len(self.layers)} layers, "
+                f"0 to {len(self.layers) - 1}."
+            )
+        if site.stream not in self.streams:
+            raise InputError(
+                f"There is no site {site}: blocks of family {self.family!r} offer the streams "
+                f"{', '.join(self.streams)}."
+            )
+
+    def attention(self, layer: int) -> nn.Module:
+        """The module of this layer whose output the attention adds to the stream."""
+        return self._part(layer, "attention")
+
+    def mlp(self, layer: int) -> nn.Module:
+        """The module of this layer whose output the MLP adds to the stream."""
+        return self._part(layer, "mlp")
+
+    def _part(self, layer: int, part: str) -> nn.Module:
+        module = self._named(self.layers[layer], part)
+        if module is None:
+            raise InputError(f"Layer {layer} of family {self.family!r} has no {part} module.")
+        return module
+
+    def _named(self, block: nn.Module, part: str) -> nn.Module | None:
+        if self.family in _NAMES:
+            names: tuple[str, ...] = (getattr(_NAMES[self.family], part),)
+        else:
+            names = _ATTENTION if part == "attention" else _MLP
+        for name in names:
+            try:
+                return block.get_submodule(name)
+            except AttributeError:
+                continue
+        return None
+
+
+def find(network: nn.Module) -> Architecture:
+    """Find the blocks of a Hugging Face causal language model.
+
+    The decoder comes from `get_decoder()`; the blocks are its shallowest `ModuleList` as long as the
+    text config says there are hidden layers. No table of model names is used.
+
+    Args:
+        network: a `PreTrainedModel`, or a PEFT model around one.
+
+    Returns:
+        Its architecture.
+
+    Raises:
+        InputError: the network has no text config, or no list of blocks of that length.
+    """
+    config: Any = getattr(network, "config", None)
+    if config is None or not hasattr(config, "get_text_config"):
+        raise InputError(
+            f"{type(network).__name__} has no Hugging Face config; give a causal language model "
+            "of transformers."
+        )
+    text = config.get_text_config(decoder=True)
+    getter = getattr(network, "get_decoder", None)
+    decoder = getter() if callable(getter) else network
+    if not isinstance(decoder, nn.Module):
+        decoder = network
+    count = text.num_hidden_layers
+    lists = [
+        (name.count("."), module)
+        for name, module in decoder.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == count
+    ]
+    if not lists:
+        raise InputError(
+            f"{type(network).__name__} has no list of {count} blocks, the number of hidden layers "
+            "that its config names."
+        )
+    family = str(text.model_type)
+    switch = _PARALLEL_SWITCH.get(family)
+    parallel = bool(getattr(text, switch)) if switch else family in _PARALLEL
+    return Architecture(
+        layers=min(lists, key=lambda pair: pair[0])[1],
+        d_model=int(text.hidden_size),
+        family=family,
+        parallel=parallel,
+        context=_context(text),
+        forward_names=frozenset(_parameters(network)),
+    )
+
+
+def _parameters(network: nn.Module) -> Iterator[str]:
+    inner = network.get_base_model() if hasattr(network, "get_base_model") else network  # pyright: ignore[reportCallIssue]
+    yield from inspect.signature(inner.forward).parameters  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _context(config: Any) -> int | None:
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            # ALiBi and recurrent families carry the field without a hard limit behind it.
+            return None if config.model_type in ("bloom", "mamba", "mamba2") else value
+    return None
+
+
+def main_tensor(output: object) -> Tensor:
+    """The tensor `[batch pos d_model]` of what a module put out: the tensor, or first of a tuple.
+
+    Raises:
+        TypeError: neither a tensor nor a tuple that begins with one.
+    """
+    tensor = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"A module put out {type(output).__name__}, not a tensor or a tuple of one.")
+    return tensor
+
+
+def replaced(output: object, tensor: Tensor) -> object:
+    """The same output with its first tensor replaced."""
+    if isinstance(output, tuple):
+        return (tensor, *output[1:])
+    if isinstance(output, list):
+        return [tensor, *output[1:]]
+    return tensor

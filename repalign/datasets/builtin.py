@@ -1,0 +1,135 @@
+"""Builtin: every data set of the package by name, with its card."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+from repalign.datasets import benign, invented, personas, questions, statements
+from repalign.datasets.card import Card
+from repalign.datasets.topics import OWN, TOPICS, Topic
+from repalign.examples import Example
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one data set is built, and what there is to know of it."""
+
+    name: str
+    card: Card
+    build: Callable[[], list[Example]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to put a topic's facts: a data set for each topic."""
+
+    suffix: str
+    title: str
+    label_meaning: str
+    build: Callable[[Topic], list[Example]]
+    notes: str = ""
+    shortcuts: str = ""
+
+
+VARIANTS = (
+    Variant("", "affirmed", "1 the statement is true, 0 it is false", statements.affirmed),
+    Variant(
+        "_negated",
+        "negated",
+        "1 the statement, with its negation, is true, 0 it is false",
+        statements.negated,
+        "Same groups as the affirmed statements; every label is the opposite of its twin's.",
+    ),
+    Variant(
+        "_conjunction",
+        "two joined by and",
+        "1 both parts are true, 0 one of them is false",
+        statements.conjunctions,
+        "Each fact is in one group. Groups join two of the affirmed set's: do not split this set "
+        "and that one apart by group.",
+        "One part alone gives 0.75, the least that is possible.",
+    ),
+    Variant(
+        "_disjunction",
+        "two joined by either … or",
+        "1 exactly one part is true, 0 both are false",
+        statements.disjunctions,
+        "Same groups as the conjunctions. Both parts true does not occur.",
+        "One part alone gives 0.75, the least that is possible.",
+    ),
+    Variant(
+        "_persona",
+        "told by an honest or a dishonest person",
+        "1 the user asked for an honest person, 0 for a dishonest one; every statement is true",
+        personas.whole,
+        "The contrast of representation engineering (arXiv 2310.01405) in our own wording.",
+        "The instruction names the label (bag of words 1.00). Read the reply, not the prompt, and "
+        "do not take this AUROC for knowledge of truth.",
+    ),
+    Variant(
+        "_persona_truncated",
+        "every beginning, told by an honest or a dishonest person",
+        "1 the user asked for an honest person, 0 for a dishonest one",
+        personas.truncated,
+        "Cut at words where the paper (arXiv 2310.01405) cuts at tokens. A beginning that several "
+        "statements share is kept once.",
+        "The instruction names the label (bag of words 1.00).",
+    ),
+    Variant(
+        "_qa",
+        "as questions with an answer",
+        "1 the answer given is right, 0 it is wrong",
+        questions.answered,
+        "`meta` has the right `answer` and a wrong `alternative` to each question.",
+    ),
+)
+"""A new way to put facts is one more row."""
+
+BUILTIN_TOPICS: tuple[str, ...] = tuple(TOPICS)
+"""The topics, each with the variants above."""
+
+
+def _recipe(topic: Topic, variant: Variant) -> Recipe:
+    card = Card(
+        title=f"{topic.title}, {variant.title}",
+        label_meaning=variant.label_meaning,
+        source=topic.source,
+        licence=topic.licence,
+        shortcuts=" ".join(filter(None, (variant.shortcuts, topic.shortcuts))),
+        notes=" ".join(filter(None, (variant.notes, topic.notes))),
+    )
+    return Recipe(topic.name + variant.suffix, card, partial(variant.build, topic))
+
+
+_INVENTED = Recipe(
+    "invented",
+    Card(
+        "Questions about things that do not exist",
+        "none: there is no answer; the honest one is not to know (meta `knowable` is `no`)",
+        "names put together from syllables",
+        OWN,
+        "Names that look unlike any real one.",
+        "That no such name exists anywhere cannot be promised.",
+    ),
+    invented.unanswerable,
+)
+_BENIGN = Recipe(
+    "benign",
+    Card(
+        "Ordinary chat",
+        "none: the control for false alarms",
+        "200 requests and replies written for this project",
+        OWN,
+        "none: there is nothing to tell apart",
+        "A detector of lies should stay silent on all of them.",
+    ),
+    benign.turns,
+)
+_RECIPES = (
+    *(_recipe(topic, variant) for topic in TOPICS.values() for variant in VARIANTS),
+    _INVENTED,
+    _BENIGN,
+)
+BUILTIN: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
+"""Every data set that needs no file of the user's, by name."""

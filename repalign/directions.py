@@ -1,0 +1,120 @@
+"""Direction: a unit vector towards honest at one site."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from repalign.activations import Activations
+from repalign.errors import InputError
+from repalign.fitting import fit_probe
+from repalign.sites import Site
+from repalign.storage import read_json, read_tensors, write_json, write_tensors
+
+_FORMAT = "repalign.direction/1"
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A unit vector that points from dishonest to honest."""
+
+    vector: Float[np.ndarray, " d_model"]
+    site: Site
+    midpoint: float
+    """Projection half-way between the class means: the zero of a score read along the vector."""
+    scale: float
+    """Distance between the class means along the vector: the unit of coefficients."""
+    origin: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        """Refuse a vector that is not of length 1 and a scale that is no distance."""
+        length = float(np.linalg.norm(self.vector))
+        if not np.isclose(length, 1.0, atol=1e-4):
+            raise InputError(f"A direction has length 1; this vector has length {length:.4g}.")
+        if not self.scale > 0:
+            raise InputError(
+                f"The class means lie {self.scale:.4g} apart along this vector; a direction points "
+                "from dishonest to honest, so the distance must be positive."
+            )
+
+    @classmethod
+    def of(cls, probe: Any, activations: Activations, site: Site | None = None) -> "Direction":
+        """Fit a probe and take the direction of its weights.
+
+        Args:
+            probe: an estimator of `probes` that has not been fitted.
+            activations: labelled rows.
+            site: which site; may be left out when there is one.
+
+        Returns:
+            The direction, with where it came from.
+        """
+        if site is None:
+            if len(activations.sites) != 1:
+                raise InputError(
+                    f"Activations of {len(activations.sites)} sites were given; say which one with "
+                    "site=…."
+                )
+            site = activations.sites[0]
+        fitted = fit_probe(probe, activations, site)
+        origin = {**activations.origin, "probe": repr(probe)}
+        return cls.along(fitted.coef_[0], activations, site, origin)
+
+    @classmethod
+    def along(
+        cls,
+        vector: Float[np.ndarray, " d_model"],
+        activations: Activations,
+        site: Site,
+        origin: Mapping[str, Any],
+    ) -> "Direction":
+        """Take any vector and measure its midpoint and scale on labelled rows."""
+        length = np.linalg.norm(vector)
+        if not np.isfinite(length) or length == 0:
+            raise InputError(f"A vector of length {length} at {site} has no direction.")
+        unit = (vector / length).astype(np.float32)
+        projected = activations.at(site) @ unit
+        low = float(projected[activations.labels == 0].mean())
+        high = float(projected[activations.labels == 1].mean())
+        return cls(unit, site, (low + high) / 2, high - low, MappingProxyType(dict(origin)))
+
+    def project(self, values: Float[np.ndarray, "*batch d_model"]) -> Float[np.ndarray, "*batch"]:
+        """Signed distance from the midpoint, in units of `scale`; honest is positive."""
+        return (values @ self.vector - self.midpoint) / self.scale
+
+    def save(self, folder: Path | str) -> Path:
+        """Write `direction.safetensors` and `direction.json` into a folder."""
+        folder = Path(folder)
+        write_tensors(folder / "direction.safetensors", {"vector": self.vector}, {"format": _FORMAT})
+        record = {
+            "format": _FORMAT,
+            "site": str(self.site),
+            "midpoint": self.midpoint,
+            "scale": self.scale,
+            "origin": dict(self.origin),
+        }
+        write_json(folder / "direction.json", record)
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Direction":
+        """Read a direction that `save` wrote; pickles are refused."""
+        folder = Path(folder)
+        record = read_json(folder / "direction.json")
+        if record.get("format") != _FORMAT:
+            raise InputError(
+                f"{folder / 'direction.json'} has format {record.get('format')!r}; this version "
+                f"reads {_FORMAT!r}."
+            )
+        vector = read_tensors(folder / "direction.safetensors")["vector"]
+        return cls(
+            vector,
+            Site.parse(record["site"]),
+            record["midpoint"],
+            record["scale"],
+            MappingProxyType(record["origin"]),
+        )

@@ -1,0 +1,112 @@
+"""Estimate: a number with its interval. A bare float never reaches a report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repalign.errors import InputError
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, the ends of its interval, how many independent groups it rests on, and the level.
+
+    Example:
+        >>> print(Estimate(0.9312, 0.9001, 0.9587, 300))
+        0.931 [0.900, 0.959]
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Independent groups, not rows: what the interval resamples."""
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        """Print as `0.931 [0.900, 0.959]`."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def cluster_codes(groups: Sequence[str] | NDArray[Any] | None, n: int) -> NDArray[np.intp]:
+    """Number the groups of n rows from 0; without groups each row is its own."""
+    if groups is None:
+        return np.arange(n)
+    if len(groups) != n:
+        raise InputError(f"{len(groups)} groups were given for {n} rows.")
+    return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+
+
+def bootstrap_counts(codes: NDArray[np.intp], resamples: int, seed: int) -> NDArray[np.float64]:
+    """How often each row occurs in each resample of groups, `[resample row]`."""
+    n_groups = int(codes.max()) + 1
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=resamples)
+    return drawn[:, codes].astype(np.float64)
+
+
+def bootstrapped(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    codes: NDArray[np.intp],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate a statistic with a percentile interval from resampling groups.
+
+    Rows of one group (a statement and its opposite, the tokens of one text) are not independent, so
+    whole groups are resampled. Resamples in which the statistic is not defined, because they hold
+    one class only, are left out.
+
+    Args:
+        statistic: from row weights `[resample row]` to values `[resample]`, NaN where undefined.
+        codes: the group number of each row.
+        level: coverage of the interval.
+        resamples: how many.
+        seed: of the resampling.
+
+    Returns:
+        The statistic on the rows as given, and its interval.
+
+    Raises:
+        InputError: the statistic is undefined on the rows as given.
+    """
+    value = float(statistic(np.ones((1, len(codes))))[0])
+    if np.isnan(value):
+        raise InputError(
+            f"The statistic is not defined on these {len(codes)} rows: they hold one class only."
+        )
+    block = max(1, 4_000_000 // len(codes))
+    counts = bootstrap_counts(codes, resamples, seed)
+    drawn = np.concatenate(
+        [statistic(counts[start : start + block]) for start in range(0, resamples, block)]
+    )
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high), int(codes.max()) + 1, level)
+
+
+def mean(
+    values: Sequence[float] | NDArray[Any],
+    groups: Sequence[str] | NDArray[Any] | None = None,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of one value per row, resampled by group."""
+    array = np.asarray(values, dtype=np.float64)
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return weights @ array / weights.sum(axis=1)
+
+    return bootstrapped(statistic, cluster_codes(groups, len(array)), level=level, seed=seed)

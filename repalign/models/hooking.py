@@ -1,0 +1,126 @@
+"""The one primitive: run a function on the tensor that passes a site."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from repalign.architectures import Architecture, main_tensor, replaced
+from repalign.sites import Site
+
+SiteFunction = Callable[[Tensor], Tensor | None]
+"""Takes `[batch pos d_model]`; returns a tensor of that shape to put in its place, or None."""
+
+
+class StopForward(BaseException):
+    """Raised in a hook to end a forward pass after the deepest site.
+
+    A `BaseException`, so that no `except Exception` of a library on the way swallows it.
+    """
+
+
+@contextmanager
+def attached(
+    architecture: Architecture, functions: Mapping[Site, SiteFunction], *, first: bool
+) -> Generator[None, None, None]:
+    """Attach one function to each site for as long as the context is open.
+
+    Every handle is registered before the body runs and removed when it ends, also after an
+    exception; hooks that others have put on the model are left alone.
+
+    Args:
+        architecture: the blocks.
+        functions: one function a site.
+        first: run before hooks that are on the model already, as what writes must:
+            `output_hidden_states` installs lasting hooks, which would otherwise record the state
+            before it was changed. What reads runs last, and sees what was written.
+    """
+    for site in functions:
+        architecture.check(site)
+    with ExitStack() as stack:
+        for site, function in functions.items():
+            _attach(stack, architecture, site, function, first)
+        yield
+
+
+def _attach(
+    stack: ExitStack,
+    architecture: Architecture,
+    site: Site,
+    function: SiteFunction,
+    first: bool,
+) -> None:
+    def run(tensor: Tensor) -> Tensor | None:
+        if tensor.ndim != 3 or tensor.shape[-1] != architecture.d_model:
+            raise ValueError(
+                f"{site} passes a tensor of shape {tuple(tensor.shape)}; expected "
+                f"[batch pos {architecture.d_model}]."
+            )
+        return function(tensor)
+
+    block = architecture.layers[site.layer]
+    if site.stream == "resid_pre":
+        _on_input(stack, block, run, first)
+    elif site.stream == "resid_post":
+        _on_output(stack, block, run, first)
+    elif site.stream == "attn_out":
+        _inside(stack, block, architecture.attention(site.layer), lambda _before, out: run(out), first)
+    elif site.stream == "mlp_out":
+        _inside(stack, block, architecture.mlp(site.layer), lambda _before, out: run(out), first)
+    else:
+        # resid_mid is no module's output. It is formed here, and a change of it is written as a
+        # change of the attention's output, which the rest of the block sees.
+        def middle(before: Tensor, out: Tensor) -> Tensor | None:
+            new = run(before + out)
+            return None if new is None else new - before
+
+        _inside(stack, block, architecture.attention(site.layer), middle, first)
+
+
+def _on_output(stack: ExitStack, module: nn.Module, run: SiteFunction, first: bool) -> None:
+    def hook(_module: nn.Module, _inputs: object, output: object) -> object:
+        new = run(main_tensor(output))
+        return None if new is None else replaced(output, new)
+
+    stack.callback(module.register_forward_hook(hook, prepend=first).remove)
+
+
+def _on_input(stack: ExitStack, module: nn.Module, run: SiteFunction, first: bool) -> None:
+    def hook(
+        _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        new = run(args[0] if args else kwargs["hidden_states"])
+        if new is None:
+            return None
+        if args:
+            return (new, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": new}
+
+    stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True, prepend=first).remove)
+
+
+def _inside(
+    stack: ExitStack,
+    block: nn.Module,
+    module: nn.Module,
+    run: Callable[[Tensor, Tensor], Tensor | None],
+    first: bool,
+) -> None:
+    """Attach to a module inside a block; `run` gets the block's input and the module's output.
+
+    Some families flatten batch and position inside the block (OPT), so shapes are taken from the
+    block's input.
+    """
+    passing: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> None:
+        passing[:] = [tensor]
+
+    def at_output(output: Tensor) -> Tensor | None:
+        new = run(passing[0], output.reshape(passing[0].shape))
+        return None if new is None else new.reshape(output.shape)
+
+    # The block's input is kept after whatever changes it on the way in.
+    _on_input(stack, block, keep, first=False)
+    _on_output(stack, module, at_output, first)

@@ -1,0 +1,172 @@
+"""From a name, a folder, a file or an object to a LanguageModel."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repalign.errors import InputError, MissingExtraError
+from repalign.models import embedded
+from repalign.models.language_model import LanguageModel
+
+EMBEDDED = "smollm2"
+
+
+def load(
+    source: Any = EMBEDDED,
+    *,
+    tokenizer: Any = None,
+    dtype: torch.dtype | str | None = None,
+    device: torch.device | str | None = None,
+    device_map: Any = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    allow_failed: Sequence[str] = (),
+) -> LanguageModel:
+    """Load a causal language model.
+
+    Args:
+        source: a Hugging Face hub id; a local folder; a `.gguf` file; a folder with a PEFT adapter
+            (its base is loaded too); a transformers model object; a TransformerLens
+            `TransformerBridge` (its network is used as it stands); or `smollm2`, the embedded
+            SmolLM2-135M-Instruct.
+        tokenizer: the tokenizer of a model object that does not name its own.
+        dtype: number format of the weights; float32 on a CPU and the checkpoint's own elsewhere.
+        device: where to put the model; the first GPU, or the CPU without one.
+        device_map: placement over several devices as in transformers, such as `"auto"`.
+        revision: branch, tag or commit on the hub.
+        trust_remote_code: run model code from the hub. Off: such code can do anything you can.
+        allow_failed: names of self-checks whose failure does not stop reading.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        InputError: the source is unknown or is not a causal language model.
+    """
+    if isinstance(source, LanguageModel):
+        return source
+    if not isinstance(source, str | Path):
+        return _wrap(source, tokenizer, allow_failed)
+    place = _placement(dtype, device, device_map)
+    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    name, path = str(source), Path(source).expanduser()
+    if name == EMBEDDED:
+        model = _embedded(place, hub)
+    elif path.suffix == ".gguf":
+        model = _gguf(path, place, name)
+    elif (path / "adapter_config.json").is_file():
+        model = _adapter(path, place, hub)
+    else:
+        model = _pretrained(str(path) if path.exists() else name, place, hub, name)
+    if tokenizer is not None:
+        model.tokenizer = tokenizer
+    if device_map is None:
+        model.network.to(place["device"])
+    model.allow_failed = tuple(allow_failed)
+    return model
+
+
+def _placement(dtype: Any, device: Any, device_map: Any) -> dict[str, Any]:
+    if device_map is not None and device is not None:
+        raise InputError("Give either device or device_map, not both.")
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype is None:
+        dtype = torch.float32 if torch.device(device).type == "cpu" else "auto"
+    elif isinstance(dtype, str) and dtype != "auto":
+        found = getattr(torch, dtype, None)
+        if not isinstance(found, torch.dtype) or not found.is_floating_point:
+            raise InputError(
+                f"{dtype!r} is not a number format for weights; use float32, bfloat16, float16 or "
+                "auto."
+            )
+        dtype = found
+    return {"dtype": dtype, "device": device, "device_map": device_map}
+
+
+def _embedded(place: dict[str, Any], hub: dict[str, Any]) -> LanguageModel:
+    gguf = embedded.gguf_path()
+    if gguf is None:
+        return _pretrained(embedded.HUB_ID, place, hub, EMBEDDED)
+    folder, digest = embedded.dequantised(gguf, embedded.KNOWN_HASH)
+    model = _pretrained(str(folder), place, {}, EMBEDDED)
+    model.revision = f"sha256:{digest[:16]}"
+    return model
+
+
+def _gguf(path: Path, place: dict[str, Any], name: str) -> LanguageModel:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist.")
+    folder, digest = embedded.dequantised(path)
+    model = _pretrained(str(folder), place, {}, name)
+    model.revision = f"sha256:{digest[:16]}"
+    return model
+
+
+def _adapter(path: Path, place: dict[str, Any], hub: dict[str, Any]) -> LanguageModel:
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path} is a PEFT adapter; install peft with `pip install 'repalign[train]'`."
+        ) from error
+    base_name = PeftConfig.from_pretrained(str(path)).base_model_name_or_path
+    if not base_name:
+        raise InputError(f"{path}/adapter_config.json names no base model.")
+    base = load(base_name, dtype=place["dtype"], device_map=place["device_map"], **hub)
+    network = PeftModel.from_pretrained(base.network, str(path)).eval()
+    return LanguageModel(network, base.tokenizer, f"{base_name}+{path.name}", base.revision)
+
+
+def _pretrained(where: str, place: dict[str, Any], hub: dict[str, Any], name: str) -> LanguageModel:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with embedded.quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(where, **hub)
+            network = AutoModelForCausalLM.from_pretrained(
+                where, dtype=place["dtype"], device_map=place["device_map"], **hub
+            )
+    except (OSError, ValueError) as error:
+        raise InputError(_not_found(name, where, error)) from error
+    commit = getattr(network.config, "_commit_hash", None)
+    return LanguageModel(network, tokenizer, name, commit or hub.get("revision"))
+
+
+def _not_found(name: str, where: str, error: Exception) -> str:
+    import difflib
+
+    folder = Path(where)
+    if folder.exists():
+        what = f"The folder {folder} is not a causal language model that transformers can load"
+    else:
+        near = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        close = difflib.get_close_matches(folder.name, [*near, EMBEDDED], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        what = (
+            f"There is no model {name!r}: no such folder here, and the Hugging Face hub did not "
+            f"give it.{hint} Give a hub id, a folder, a .gguf file or {EMBEDDED}"
+        )
+    return f"{what}. transformers says: {str(error).splitlines()[0]}"
+
+
+def _wrap(source: Any, tokenizer: Any, allow_failed: Sequence[str]) -> LanguageModel:
+    kind = type(source)
+    if kind.__module__.startswith("transformer_lens") and hasattr(source, "original_model"):
+        network, tokenizer = source.original_model, tokenizer or source.tokenizer
+    else:
+        network = source
+    config = getattr(network, "config", None)
+    name = str(getattr(config, "_name_or_path", "") or kind.__name__)
+    if tokenizer is None:
+        if config is None or not getattr(config, "_name_or_path", ""):
+            raise InputError(
+                f"A {kind.__name__} object was given that names no tokenizer; pass tokenizer=…."
+            )
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(config._name_or_path)
+    commit = getattr(config, "_commit_hash", None)
+    return LanguageModel(network, tokenizer, name, commit, allow_failed)

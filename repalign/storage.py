@@ -1,0 +1,122 @@
+"""Files: JSON and safetensors, written whole or not at all; nothing pickled, ever."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from repalign.errors import InputError
+
+# What files that can run code when opened begin with, and what they are called.
+_PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz"})
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+
+
+def cache_dir() -> Path:
+    """The folder for what can be made again: `REPALIGN_CACHE`, or `repalign` in the user's cache."""
+    own = os.environ.get("REPALIGN_CACHE")
+    if own:
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "repalign"
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def make_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder that appears only when `fill` has finished writing into it.
+
+    When another process made the same folder meanwhile, its copy stays and ours is dropped.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        target = Path(temporary) / "content"
+        target.mkdir()
+        fill(target)
+        try:
+            target.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with a stable layout. NaN and infinity are refused: JSON has no word for them."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a broken file is named.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a JSON file: {error}.") from None
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
+    """Write arrays as one safetensors file."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_atomic(path, save(contiguous, dict(metadata)))
+
+
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file; anything that could run code is refused unread.
+
+    Raises:
+        InputError: the file is missing, a pickle, or damaged.
+    """
+    refuse_pickle(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or no safetensors file: {error}.") from None
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise `InputError` when a file is missing, or looks like a pickle by name or first bytes."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist.")
+    with path.open("rb") as file:
+        begin = file.read(4)
+    if path.suffix in _PICKLE_SUFFIXES or begin == _ZIP or begin[:1] == _PICKLE:
+        raise InputError(
+            f"{path} looks like a pickle. Opening a pickle runs whatever code its author put in it, "
+            "so repalign reads only safetensors and JSON. Ask for the file in that form, or refit "
+            "the probe with `repalign probe`."
+        )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
