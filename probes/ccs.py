@@ -24,7 +24,8 @@ class CCS(LinearProbe):
     do not say which row of a pair is which. So the search may find any contrast that every pair
     shows, honesty or not.
 
-    The decision values are the logits. The sign follows the majority of the *training* pairs.
+    The decision values are the logits `w x`, zero in the middle of the training pairs. The sign
+    follows the majority of the *training* pairs.
     Nothing is re-oriented or re-centred at prediction: a probe that found the wrong contrast
     scores at or below chance on new rows, where the customary `max(accuracy, 1 - accuracy)` would
     never show less than 0.5.
@@ -78,7 +79,6 @@ class CCS(LinearProbe):
         restarts: int = 10,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        """Store the parameters; `fit` checks them."""
         self.alpha = alpha
         self.restarts = restarts
         self.random_state = random_state
@@ -135,16 +135,21 @@ def contrast_pairs(honest: Bools, groups: ArrayLike | None) -> Pairs:
 
 
 def oriented(score: LinearScore, rows: Floats, pairs: Pairs) -> tuple[LinearScore, float]:
-    """The score or its negative, whichever ranks more left rows above their right rows.
+    """The score that ranks more left rows above their right rows, zero in the middle of pairs.
 
-    A tie is broken by the mean difference.
+    A tie is broken by the mean difference. The offset that the loss found is replaced: the loss
+    is not symmetric (the best constant probability is 0.4), so that offset would depend on which
+    of the two signs the search happened to find. In the paper's comparison of the two rows of a
+    pair it cancels.
 
     Returns:
         The score, and the share of pairs (ties count half) in which the left row scores higher.
     """
-    gaps = (rows[pairs.left] - rows[pairs.right]) @ score.weights
+    left, right = rows[pairs.left] @ score.weights, rows[pairs.right] @ score.weights
+    gaps = left - right
     # Rounded, so that a tie is a tie and 1 is 1 in whatever order the weights are added up.
     share = round(float(pairs.weight @ (0.5 + 0.5 * np.sign(gaps))), 9)
+    middle = float(pairs.weight @ (left + right)) / 2
     if (share, float(pairs.weight @ gaps)) < (0.5, 0.0):
-        return LinearScore(-score.weights, -score.offset), 1.0 - share
-    return score, share
+        return LinearScore(-score.weights, middle), 1.0 - share
+    return LinearScore(score.weights, -middle), share

@@ -89,8 +89,8 @@ def all_pairs(codes: Indices, left: Bools, right: Bools) -> Pairs:
     """
     sides = [_incidence(codes, side) for side in (left, right)]
     counts = np.bincount(codes, left) * np.bincount(codes, right)
-    found = sparse.coo_array(sides[0] @ sides[1].T)
-    first, second = (index.astype(np.intp) for index in found.coords)
+    found = sparse.find(sides[0] @ sides[1].T)
+    first, second = (index.astype(np.intp) for index in found[:2])
     return Pairs(first, second, 1.0 / (counts[codes[first]] * len(counts)))
 
 

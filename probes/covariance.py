@@ -42,7 +42,7 @@ def inverse_times(
     if covariance not in get_args(CovarianceKind):
         allowed = " or ".join(repr(kind) for kind in get_args(CovarianceKind))
         raise ValueError(f"covariance={covariance!r}; it has to be {allowed}.")
-    scale = feature_scale(centred, magnitude)[:, np.newaxis]
+    scale = feature_scale(centred, magnitude, constant=1.0)[:, np.newaxis]
     rows = centred / scale.T
     if covariance == "pinv":
         return _pseudo_inverse_times(rows, targets / scale) / scale

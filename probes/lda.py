@@ -39,7 +39,6 @@ class LDA(LinearProbe):
     """
 
     def __init__(self, covariance: CovarianceKind = "ledoit_wolf") -> None:
-        """Store the parameters; `fit` checks them."""
         self.covariance: CovarianceKind = covariance
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

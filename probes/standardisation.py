@@ -15,15 +15,16 @@ from .linear_probe import LinearScore
 CONSTANT = 1e-12
 
 
-def feature_scale(centred: Floats, magnitude: Floats) -> Floats:
-    """Root mean square of centred columns, 1 where a column is constant; shape `(d,)`.
+def feature_scale(centred: Floats, magnitude: Floats, constant: float) -> Floats:
+    """Root mean square of centred columns; shape `(d,)`.
 
     Args:
         centred: Rows without their mean, shape `(n, d)`.
         magnitude: Largest absolute value of every column before centring, shape `(d,)`.
+        constant: The scale of a column that does not vary.
     """
     scale = np.sqrt(np.mean(centred**2, axis=0))
-    return np.where(scale <= CONSTANT * magnitude, 1.0, scale)
+    return np.where(scale <= CONSTANT * magnitude, constant, scale)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Standardisation:
     mean: Floats
     """Shape `(d,)`; with roles, the unweighted mean of the role means."""
     scale: Floats
-    """Shape `(d,)`: standard deviation (within roles), 1 for a constant feature."""
+    """Shape `(d,)`: standard deviation (within roles); infinite for a constant feature, which
+    makes its standardised values and its weight exactly zero."""
     role_axes: Floats
     """Shape `(d, k)`: orthonormal axes, in standardised features, along which the means of the
     roles differ. They are projected out; `k` is 0 without roles."""
@@ -53,7 +55,7 @@ class Standardisation:
         kinds = np.zeros(len(rows), dtype=int) if roles is None else roles
         present, codes = np.unique(kinds, return_inverse=True)
         means = np.stack([rows[codes == code].mean(axis=0) for code in range(len(present))])
-        scale = feature_scale(rows - means[codes], np.abs(rows).max(axis=0))
+        scale = feature_scale(rows - means[codes], np.abs(rows).max(axis=0), np.inf)
         mean = means.mean(axis=0)
         offsets = ((means - mean) / scale)[:-1]  # the offsets sum to zero: the last is redundant
         axes, lengths, _ = np.linalg.svd(offsets.T, full_matrices=False)

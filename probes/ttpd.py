@@ -57,7 +57,6 @@ class TTPD(LinearProbe):
     polarity_direction_: Floats | None
 
     def __init__(self, C: float = 0.1) -> None:
-        """Store the parameters; `fit` checks them."""
         self.C = C
 
     def fit(self, X: ArrayLike, y: ArrayLike, *, polarity: ArrayLike | None = None) -> Self:
@@ -120,5 +119,5 @@ def truth_directions(
     columns = [truth, np.ones_like(truth)]
     if signs.any():
         columns += [truth * signs, signs.astype(float)]
-    solution = np.linalg.lstsq(np.column_stack(columns), rows, rcond=None)[0]
+    solution = np.linalg.lstsq(np.column_stack(columns), rows - rows.mean(axis=0), rcond=None)[0]
     return solution[0], solution[2] if signs.any() else None

@@ -27,6 +27,7 @@ class _Names:
 # more, some add the residual inside the module.
 _NAMES: Mapping[str, _Names] = {
     "bloom": _Names("self_attention.dense", "mlp.dense_4h_to_h"),
+    "mpt": _Names("attn", "ffn.down_proj"),
     "opt": _Names("self_attn", "fc2"),
     "gemma2": _Names("post_attention_layernorm", "post_feedforward_layernorm"),
     "gemma3_text": _Names("post_attention_layernorm", "post_feedforward_layernorm"),
@@ -35,9 +36,13 @@ _NAMES: Mapping[str, _Names] = {
     "glm4": _Names("post_self_attn_layernorm", "post_mlp_layernorm"),
 }
 # Families in which attention and MLP read the same input, so no stream lies between them; for the
-# second group a switch in the config says so.
+# second group a switch in the config says so. `checks` finds families that are missing here.
 _PARALLEL = frozenset({"phi", "gptj", "codegen", "cohere", "cohere2"})
-_PARALLEL_SWITCH = {"gpt_neox": "use_parallel_residual", "falcon": "parallel_attn"}
+_PARALLEL_SWITCH = {
+    "gpt_neox": "use_parallel_residual",
+    "stablelm": "use_parallel_residual",
+    "falcon": "parallel_attn",
+}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Self-checks: laws that reading and writing a model must obey, run at its first use."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -56,11 +57,11 @@ class Report:
         return [outcome for outcome in self.outcomes if not outcome.passed]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """As plain data; an error that is not a number becomes None."""
+        """As plain data; an error that is NaN or infinite becomes None."""
         return [
             {
                 **asdict(outcome),
-                "error": outcome.error if outcome.error == outcome.error else None,
+                "error": outcome.error if math.isfinite(outcome.error) else None,
                 "passed": outcome.passed,
             }
             for outcome in self.outcomes
@@ -115,6 +116,7 @@ def run(model: LanguageModel) -> Report:
         _padding,
         _sites,
         _sums,
+        _middle,
         _spans,
         _identity,
         _applied,
@@ -138,23 +140,33 @@ def _relative(found: Tensor, wanted: Tensor) -> float:
     return float((found - wanted).norm() / wanted.norm().clamp(min=1e-12))
 
 
+def _worst(errors: Iterable[float]) -> float:
+    """The largest error; NaN if there is one, which `max` would pass over."""
+    found = list(errors)
+    return math.nan if any(math.isnan(error) for error in found) else max(found, default=0.0)
+
+
 def _padding(model: LanguageModel, tolerance: float) -> Outcome:
     rows = _ids(model)
     site = model.sites()[-1]
     alone = [model.capture(Tokens.pad([row], model.pad_id), [site])[site][0] for row in rows]
-    worst = {"right": 0.0, "left": 0.0}
-    for side in worst:
+
+    def error(side: Literal["right", "left"]) -> float:
         tokens = Tokens.pad(rows, model.pad_id, side=side)
         together = model.capture(tokens, [site])[site]
-        for index, single in enumerate(alone):
-            kept = together[index][tokens.attended[index].to(together.device)]
-            worst[side] = max(worst[side], _relative(kept, single))
+        attended = tokens.attended.to(together.device)
+        return _worst(
+            _relative(together[index][attended[index]], single)
+            for index, single in enumerate(alone)
+        )
+
+    right, left = error("right"), error("left")
     return Outcome(
         "padding",
         "rows of a ragged batch read as each text alone",
-        max(worst.values()),
+        _worst((right, left)),
         tolerance,
-        note=f"right-padded {worst['right']:.1e}, left-padded {worst['left']:.1e}",
+        note=f"right-padded {right:.1e}, left-padded {left:.1e}",
     )
 
 
@@ -164,14 +176,16 @@ def _sites(model: LanguageModel, _tolerance: float) -> Outcome:
     inputs = model.capture(tokens, model.sites("resid_pre"))
     states = model.forward(tokens, output_hidden_states=True).hidden_states
     law = "resid_post of layer L is hidden_states[L + 1], the last entry aside"
-    first = inputs[Site(0, "resid_pre")]
-    if not states or len(states) != model.n_layers + 1 or not torch.equal(states[0], first):
-        # Remote code may return none, and Mamba counts its states from the first block's output.
+    if not states or len(states) != model.n_layers + 1:
+        # Remote code may return none.
         states = list(inputs.values())
         law = "resid_post of layer L is resid_pre of layer L + 1"
-    error = max(
-        (float((seen[site] - states[site.layer + 1]).abs().max()) for site in model.sites()[:-1]),
-        default=0.0,
+    elif torch.equal(states[0], seen[Site(0)]):
+        # Mamba leaves out what enters the first block.
+        states = [inputs[Site(0, "resid_pre")], *states]
+        law = "resid_post of layer L is hidden_states[L], the last entry aside"
+    error = _worst(
+        float((seen[site] - states[site.layer + 1]).abs().max()) for site in model.sites()[:-1]
     )
     return Outcome("sites", law, error, 0.0)
 
@@ -183,11 +197,28 @@ def _sums(model: LanguageModel, tolerance: float) -> Outcome:
     tokens = Tokens.pad(_ids(model), model.pad_id)
     streams = ("resid_pre", "attn_out", "mlp_out", "resid_post")
     seen = model.capture(tokens, [site for stream in streams for site in model.sites(stream)])
-    worst = 0.0
-    for layer in range(model.n_layers):
+
+    def error(layer: int) -> float:
         pre, attention, mlp, post = (seen[Site(layer, stream)] for stream in streams)
-        worst = max(worst, _relative(pre + attention + mlp, post))
-    return Outcome("sums", law, worst, tolerance, True)
+        return _relative(pre + attention + mlp, post)
+
+    return Outcome("sums", law, _worst(map(error, range(model.n_layers))), tolerance, True)
+
+
+def _middle(model: LanguageModel, _tolerance: float) -> Outcome:
+    law = "the MLP reads resid_mid: what is written there changes mlp_out"
+    if "resid_mid" not in model.architecture.streams:
+        return Outcome("middle", law, 0.0, 0.0, True, "this family has no such stream")
+    tokens = Tokens.pad(_ids(model), model.pad_id)
+    # One layer answers for all: side by side or one after the other is a habit of the family.
+    layer = model.n_layers // 2
+    here, after = Site(layer, "resid_mid"), Site(layer, "mlp_out")
+    plain = model.capture(tokens, [after])[after]
+    with model.hooked({here: _push(model, tokens, here)}):
+        moved = model.capture(tokens, [after])[after]
+    unmoved = int((plain == moved).all(dim=-1)[tokens.attended.to(plain.device)].sum())
+    note = f"{unmoved} tokens did not change: attention and MLP run side by side" if unmoved else ""
+    return Outcome("middle", law, float(unmoved), 0.0, True, note)
 
 
 def _spans(model: LanguageModel, _tolerance: float) -> Outcome:
@@ -218,17 +249,17 @@ def _identity(model: LanguageModel, _tolerance: float) -> Outcome:
     return Outcome("identity", "writing with coefficient 0 leaves the logits bit-equal", error, 0.0)
 
 
+def _push(model: LanguageModel, tokens: Tokens, site: Site) -> Callable[[Tensor], Tensor]:
+    """A writing that adds the same random vector everywhere, as long as states there are."""
+    size = float(model.capture(tokens, [site])[site].float().norm(dim=-1).mean())
+    push = torch.randn(model.d_model, generator=torch.Generator().manual_seed(0))
+    push = push / push.norm() * size
+    return lambda tensor: tensor + push.to(tensor.device, tensor.dtype)
+
+
 def _applied(model: LanguageModel, tolerance: float) -> Outcome:
     tokens = Tokens.pad(_ids(model), model.pad_id, side="left").to(model.device)
     site = model.sites()[model.n_layers // 2]
-    size = float(model.capture(tokens, [site])[site].float().norm(dim=-1).mean())
-    generator = torch.Generator().manual_seed(0)
-    push = torch.randn(model.d_model, generator=generator)
-    push = (push / push.norm() * size).to(model.dtype)
-
-    def add(tensor: Tensor) -> Tensor:
-        return tensor + push.to(tensor.device)
-
     def decode(cached: bool) -> tuple[Tensor, Tensor]:
         out = model.network.generate(
             input_ids=tokens.ids,
@@ -236,6 +267,7 @@ def _applied(model: LanguageModel, tolerance: float) -> Outcome:
             max_new_tokens=_NEW_TOKENS,
             min_new_tokens=_NEW_TOKENS,
             do_sample=False,
+            num_beams=1,
             use_cache=cached,
             return_dict_in_generate=True,
             output_logits=True,
@@ -243,7 +275,7 @@ def _applied(model: LanguageModel, tolerance: float) -> Outcome:
         return torch.stack(out.logits, dim=1), out.sequences[:, tokens.ids.shape[1] :]
 
     plain, _ = decode(cached=True)
-    with model.hooked({site: add}):
+    with model.hooked({site: _push(model, tokens, site)}):
         (cached, words), (whole, other_words) = decode(cached=True), decode(cached=False)
     moved = (cached - plain).abs().amax(dim=-1)
     still = int((moved == 0).sum())

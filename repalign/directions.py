@@ -13,12 +13,18 @@ from repalign.activations import Activations
 from repalign.errors import InputError
 from repalign.fitting import fit_probe
 from repalign.sites import Site
-from repalign.storage import read_json, read_tensors, write_json, write_tensors
+from repalign.storage import (
+    read_record,
+    read_tensors,
+    refuse_pickle,
+    write_json,
+    write_tensors,
+)
 
 _FORMAT = "repalign.direction/1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Direction:
     """A unit vector that points from dishonest to honest."""
 
@@ -72,7 +78,18 @@ class Direction:
         site: Site,
         origin: Mapping[str, Any],
     ) -> "Direction":
-        """Take any vector and measure its midpoint and scale on labelled rows."""
+        """Take any vector and measure its midpoint and scale on labelled rows.
+
+        Raises:
+            InputError: a vector without length, rows of one class only, or a vector that points
+                from honest to dishonest.
+        """
+        found = set(activations.labels.tolist())
+        if not {0, 1} <= found:
+            raise InputError(
+                f"A direction is measured on rows of both labels, 1 and 0; these have "
+                f"{sorted(found)}."
+            )
         length = np.linalg.norm(vector)
         if not np.isfinite(length) or length == 0:
             raise InputError(f"A vector of length {length} at {site} has no direction.")
@@ -102,15 +119,17 @@ class Direction:
 
     @classmethod
     def load(cls, folder: Path | str) -> "Direction":
-        """Read a direction that `save` wrote; pickles are refused."""
+        """Read a direction that `save` wrote.
+
+        Raises:
+            InputError: no direction there, a pickle, or a format this version does not read.
+        """
         folder = Path(folder)
-        record = read_json(folder / "direction.json")
-        if record.get("format") != _FORMAT:
-            raise InputError(
-                f"{folder / 'direction.json'} has format {record.get('format')!r}; this version "
-                f"reads {_FORMAT!r}."
-            )
-        vector = read_tensors(folder / "direction.safetensors")["vector"]
+        if folder.is_file():
+            refuse_pickle(folder)
+            folder = folder.parent
+        record = read_record(folder / "direction.json", _FORMAT)
+        vector = read_tensors(folder / "direction.safetensors", ["vector"])["vector"]
         return cls(
             vector,
             Site.parse(record["site"]),

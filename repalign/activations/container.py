@@ -62,6 +62,17 @@ class Activations:
             polarity=self.polarity[keep],
         )
 
+    @classmethod
+    def join(cls, parts: Sequence["Activations"]) -> "Activations":
+        """Put parts of one collection together again, row after row."""
+        if len({part.sites for part in parts}) != 1:
+            raise InputError("Only activations of the same sites can be joined.")
+        fields = ("values", "example", "pos", "labels", "groups", "topics", "polarity")
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in fields
+        }
+        return replace(parts[0], **joined)
+
     def only(self, sites: Sequence[Site]) -> "Activations":
         """The same rows at some of the sites."""
         values = np.stack([self.at(site) for site in sites], axis=1)

@@ -21,7 +21,7 @@ def names() -> list[str]:
     return sorted(BUILTIN)
 
 
-def card(name: str) -> "Card":
+def card_of(name: str) -> "Card":
     """Give the card of a built-in data set: what a label means, source, licence, shortcuts.
 
     Raises:
@@ -83,11 +83,13 @@ def load(
     if path.exists():
         return to_examples(read_table(path), path.stem, require_labels)
     looks_local = path.suffix.lower() in READERS or name.startswith((".", "/", "~"))
-    if looks_local or isinstance(name_or_path, Path) or "\\" in name:
+    if looks_local or not isinstance(name_or_path, str):
         raise missing_file(path)
     if is_hub_name(name):
         topic = name.split("/")[1].split(":")[0]
         return to_examples(read_hub(name, hub_config, hub_split), topic, require_labels)
+    if path.suffix or len(path.parts) > 1:
+        raise missing_file(path)
     raise InputError(
         f"{unknown('data set', name, BUILTIN)} Also accepted: the path of a file "
         f"({', '.join(READERS)}) and a data set of the hub ({SYNTAX})."
@@ -102,7 +104,7 @@ def fingerprint(examples: Iterable[Example]) -> str:
 
     Example:
         >>> fingerprint([Example.of_text("Two is smaller than nine.", 1, "2<9")])[:8]
-        '77b1a58a'
+        '388d685f'
     """
     digest = hashlib.sha256()
     for example in examples:

@@ -28,18 +28,28 @@ class Variant:
     title: str
     label_meaning: str
     build: Callable[[Topic], list[Example]]
-    notes: str = ""
-    shortcuts: str = ""
+    notes: str
+    shortcuts: str
+    """With the AUROC of a bag of words over the topics, in grouped five-fold cross-validation."""
 
 
 VARIANTS = (
-    Variant("", "affirmed", "1 the statement is true, 0 it is false", statements.affirmed),
+    Variant(
+        "",
+        "affirmed",
+        "1 the statement is true, 0 it is false",
+        statements.affirmed,
+        "The two statements of a group name one object. They have different subjects, so a group "
+        "is not a minimal pair.",
+        "Bag of words 0.47 to 0.55, length 0.47 to 0.50.",
+    ),
     Variant(
         "_negated",
         "negated",
         "1 the statement, with its negation, is true, 0 it is false",
         statements.negated,
         "Same groups as the affirmed statements; every label is the opposite of its twin's.",
+        "Bag of words 0.47 to 0.55, length 0.50 to 0.53.",
     ),
     Variant(
         "_conjunction",
@@ -48,7 +58,7 @@ VARIANTS = (
         statements.conjunctions,
         "Each fact is in one group. Groups join two of the affirmed set's: do not split this set "
         "and that one apart by group.",
-        "One part alone gives 0.75, the least that is possible.",
+        "Bag of words 0.46 to 0.51. One part alone gives 0.75, the least that is possible.",
     ),
     Variant(
         "_disjunction",
@@ -56,7 +66,7 @@ VARIANTS = (
         "1 exactly one part is true, 0 both are false",
         statements.disjunctions,
         "Same groups as the conjunctions. Both parts true does not occur.",
-        "One part alone gives 0.75, the least that is possible.",
+        "Bag of words 0.46 to 0.51. One part alone gives 0.75, the least that is possible.",
     ),
     Variant(
         "_persona",
@@ -82,6 +92,7 @@ VARIANTS = (
         "1 the answer given is right, 0 it is wrong",
         questions.answered,
         "`meta` has the right `answer` and a wrong `alternative` to each question.",
+        "Bag of words 0.47 to 0.55, length 0.47 to 0.50.",
     ),
 )
 """A new way to put facts is one more row."""

@@ -1,4 +1,4 @@
-"""Card: what a data set's label means, where its facts are from, and how it can be solved wrongly."""
+"""Card: what a data set's label means, where it is from, and how it can be solved wrongly."""
 
 from dataclasses import dataclass
 

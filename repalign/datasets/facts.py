@@ -14,7 +14,7 @@ class Fact:
     object: str
     kind: str = ""
     """Facts are contrasted only with facts of their kind, such as verbs with verbs."""
-    avoid: frozenset[str] = frozenset()
+    avoid: tuple[str, ...] = ()
     """Objects that are not plainly false of this subject: namesakes, synonyms, near names."""
 
     def excludes(self, other: str) -> bool:
@@ -26,13 +26,12 @@ class Fact:
 def table(name: str) -> tuple[Fact, ...]:
     """Read the table `facts/NAME.csv` of the package, in the order of the file."""
     path = files("repalign.datasets").joinpath("facts", f"{name}.csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Fact(
-                row["subject"],
-                row["object"],
-                row.get("kind", ""),
-                frozenset(filter(None, row.get("avoid", "").split("|"))),
-            )
-            for row in csv.DictReader(file)
+    return tuple(
+        Fact(
+            row["subject"],
+            row["object"],
+            row.get("kind", ""),
+            tuple(filter(None, row.get("avoid", "").split("|"))),
         )
+        for row in csv.DictReader(path.read_text("utf-8").splitlines())
+    )

@@ -88,8 +88,7 @@ def missing_file(path: Path) -> InputError:
 
 def _listing(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() in READERS)
-    if not names:
-        return f"none (repalign reads {', '.join(READERS)})"
+    names = names or [f"none (repalign reads {', '.join(READERS)})"]
     rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + rest
 
@@ -114,7 +113,7 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _unique(name: object, columns: Sequence[str]) -> None:
+def _unique(name: Path, columns: Sequence[str]) -> None:
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
         raise InputError(
@@ -176,10 +175,10 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
     table = Table(str(path), "line", tuple(filter(None, columns)), tuple(numbers), tuple(rows))
     if ragged:
         first, found = ragged[0]
+        others = f" ({len(ragged)} rows differ)" if len(ragged) > 1 else ""
         raise InputError(
-            f"{path} has rows of another length than its header ({len(columns)} columns): "
-            f"{table.places([number for number, _ in ragged])}; line {first} has {found}. Put "
-            "cells that hold the separator in double quotes, or fill in the missing cells."
+            f"{path}: the header has {len(columns)} columns, but line {first} has {found}{others}. "
+            "Put cells that hold the separator in double quotes, or fill in the missing cells."
         )
     return table
 
@@ -193,8 +192,11 @@ def _read_tsv(path: Path) -> Table:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    _unique("An object", [key for key, _ in pairs])
-    return dict(pairs)
+    cells = dict(pairs)
+    if len(cells) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise InputError(f"The key {twice!r} occurs twice in one object.")
+    return cells
 
 
 def _constant(word: str) -> float:
@@ -213,7 +215,10 @@ def parse_json(text: str) -> object:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except InputError:
         raise
-    except ValueError as error:
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        raise InputError(f"{error.msg} ({line}character {error.colno}).") from error
+    except ValueError as error:  # a number of thousands of digits
         raise InputError(f"{error}.") from error
     except RecursionError as error:
         raise InputError("It is nested too deeply.") from error
@@ -247,7 +252,7 @@ def _read_jsonl(path: Path) -> Table:
             values.append(parse_json(line))
         except InputError as error:
             raise InputError(
-                f"{path}, line {number} is not a JSON object: {error} The line begins "
+                f"{path}, line {number} cannot be read as a JSON object. {error} The line begins "
                 f"{_shorten(line)!r}. Write one object a line."
             ) from error
         numbers.append(number)
@@ -258,8 +263,7 @@ def _read_json(path: Path) -> Table:
     try:
         value = parse_json(_text(path))
     except InputError as error:
-        lines = "Extra data" in str(error)
-        hint = " A file with one object a line must be named .jsonl." if lines else ""
+        hint = " Name a file with one object a line .jsonl." if "Extra" in str(error) else ""
         raise InputError(f"{path} is not JSON: {error}{hint}") from error
     if not isinstance(value, list):
         raise InputError(

@@ -4,8 +4,6 @@ import re
 from importlib import import_module
 from typing import Any
 
-from httpx import HTTPError
-
 from repalign.datasets.columns import as_label
 from repalign.datasets.files import Table
 from repalign.errors import InputError, MissingExtraError
@@ -37,6 +35,8 @@ def read_hub(name: str, config: str | None = None, split: str | None = None) -> 
     if match is None:
         raise InputError(f"{name!r} is not the name of a hub data set; write {SYNTAX}.")
     config, split = match["config"] or config, match["split"] or split
+    from httpx import HTTPError  # here, because reading a file needs no network library
+
     try:
         datasets: Any = import_module("datasets")
     except ImportError as error:

@@ -8,9 +8,46 @@ import hashlib
 
 from repalign.examples import Example
 
-STARTS = "Bral Cor Dre Fal Gri Hes Jor Kel Lum Mor Nev Osk Pel Quor Rud Sel Tav Ulm Vor Zan".split()
-MIDDLES = "a e i o u ani eri olu and ith ov ust ela imar".split()
-ENDS = "bek dran fell gorn lith mund nok pash quist rath sten thal vard wick zin".split()
+STARTS = [
+    "Bral",
+    "Cor",
+    "Dreth",
+    "Fal",
+    "Grim",
+    "Hes",
+    "Jor",
+    "Kel",
+    "Lum",
+    "Mor",
+    "Nev",
+    "Osk",
+    "Pel",
+    "Quor",
+    "Rud",
+    "Sel",
+    "Tav",
+    "Ulm",
+    "Vor",
+    "Zan",
+]
+MIDDLES = ["a", "e", "i", "o", "u", "ani", "eri", "olu", "ela", "imo", "ayo", "ista", "enu", "ora"]
+ENDS = [
+    "bek",
+    "dran",
+    "fell",
+    "gorn",
+    "lith",
+    "mund",
+    "nok",
+    "pash",
+    "quist",
+    "rath",
+    "sten",
+    "thal",
+    "vard",
+    "wick",
+    "zin",
+]
 EACH = 24
 QUESTIONS = {
     "town": "In which country is the town of {}?",

@@ -2,10 +2,10 @@
 
 The usual way to make a falsehood is to give a subject another subject's object. That leaks twice.
 If the draw is free, some objects are false more often than true. If it is balanced over the whole
-set, then within a fold that holds a group out the other groups lean the opposite way: the word seen
-once more as true elsewhere is false here, and a bag of words scores *below* chance (0.26 to 0.42
-where objects come up ten to a hundred times, near 0 where each comes up twice). A probe suffers from
-this as the bag of words does. `exchange` balances each object within each group instead.
+set, then the groups of a held-out fold are missing on the other side: a word that is true in the
+fold was seen more often as false, and a bag of words scores *below* chance (expected 0.26 to 0.42
+where objects come up ten to a hundred times, near 0 where each comes up twice). A probe suffers
+from this as the bag of words does. `exchange` balances each object within each group instead.
 """
 
 import hashlib
@@ -62,7 +62,8 @@ def mixed(items: Iterable[Item], seed: str) -> list[Item]:
     """Return the items in an order that depends on their own text and the seed alone.
 
     Sorting by a hash is the same on every platform and in every version of Python, and one row
-    more in a table leaves the order of the others as it was.
+    more in a table leaves the order of the others as it was. An item's text must not depend on the
+    process: no sets, no objects without a `repr` of their own.
     """
     return sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item}".encode()).digest())
 

@@ -172,7 +172,9 @@ def _texts(found: Sequence[object]) -> str:
 def _near_pairs(texts: Sequence[str], groups: Sequence[str]) -> list[tuple[int, int]]:
     if not any(re.search(r"\w", text) for text in texts):
         return []
-    vectors = TfidfVectorizer(token_pattern=r"(?u)\w+", ngram_range=(1, 2)).fit_transform(texts)
+    # Words with their hyphens: thirty-nine has nothing of thirty.
+    words = TfidfVectorizer(token_pattern=r"\w+(?:[-'’]\w+)*", ngram_range=(1, 2))
+    vectors = words.fit_transform(texts)
     codes = np.unique(np.asarray(groups[: len(texts)]), return_inverse=True)[1]
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(texts), _BLOCK):

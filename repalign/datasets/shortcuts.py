@@ -18,7 +18,8 @@ from repalign.examples import Example, labelled
 
 Fold = tuple[NDArray[Any], NDArray[Any]]
 """Row numbers to fit on, row numbers to score."""
-Features = Mapping[str, float]
+Features = Mapping[str, int]
+"""How often or how much of each feature a text has; a feature left out is 0."""
 _WORD = re.compile(r"\w+")
 
 
@@ -127,12 +128,12 @@ def out_of_fold(
                 f"Fold {number} is fitted on {len(fitted)} rows of one class; use fewer folds or "
                 "smaller groups."
             )
-        first = features[fitted[0]]
-        if design is None or all(features[row] == first for row in fitted):
-            scores[scored] = 0.0  # nothing varies, so nothing is learned; keeps the ties exact
+        if design is None:
+            scores[scored] = 0.0  # no text has any such feature
             continue
-        # Balanced weights, so that the intercept does not carry a fold's share of labels, which is
-        # the opposite of that of the rows it scores, into the pooled AUROC.
+        # Balanced weights, so that the intercept does not carry the share of labels of the fitted
+        # rows, which is the opposite of that of the scored rows, into the pooled AUROC. A cue that
+        # does not vary then scores exactly 0 in every fold.
         model = make_pipeline(
             MaxAbsScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
         )

@@ -12,7 +12,12 @@ from repalign.datasets.quantities import calculations, comparisons
 
 @dataclass(frozen=True)
 class Wording:
-    """Clauses with `{subject}`, `{object}`, `{relation}`; each is decided by its last word."""
+    """Clauses with `{subject}`, `{object}`, `{relation}`; each is decided by its last word.
+
+    None begins with its subject: many models make the first token of a text a sink of attention and
+    hardly keep what it says (on the embedded model, logistic regression on one layer reaches 0.69
+    on `X is the capital of Y` and 0.90 on `The city of X is the capital of Y`).
+    """
 
     affirmed: str
     negated: str
@@ -80,9 +85,9 @@ _TOPICS = (
         "capitals",
         "Capitals of countries and of well-known parts of countries",
         Wording(
-            "{subject} is the capital of {object}",
-            "{subject} is not the capital of {object}",
-            "what is {subject} the capital of?",
+            "the city of {subject} is the capital of {object}",
+            "the city of {subject} is not the capital of {object}",
+            "what is the city of {subject} the capital of?",
         ),
         lambda: exchange(table("capitals"), "capitals"),
         f"{GEONAMES}; capitals of states, provinces and regions from general knowledge",
@@ -110,14 +115,14 @@ _TOPICS = (
         "numbers",
         "Comparison of two numbers in words",
         Wording(
-            "{subject} is {relation} than {object}",
-            "{subject} is not {relation} than {object}",
+            "the number {subject} is {relation} than {object}",
+            "the number {subject} is not {relation} than {object}",
             "is {subject} larger or smaller than {object}?",
         ),
         comparisons,
         "computed",
         OWN,
-        "Who sees only the relation and the last number, and knows its size, can guess.",
+        "Who sees the relation and the size of the last number, but not the first, reaches 0.56.",
         "Numbers from eleven to ninety-nine that differ by 3 to 19. Both claims of a group have "
         "the same words.",
     ),
@@ -125,28 +130,28 @@ _TOPICS = (
         "arithmetic",
         "Small sums, differences and products in words",
         Wording(
-            "{subject} is {object}",
-            "{subject} is not {object}",
+            "the result of {subject} is {object}",
+            "the result of {subject} is not {object}",
             "what is {subject}?",
         ),
         calculations,
         "computed",
         OWN,
-        "Some false results are impossible at a glance: parity, or a sum below its parts.",
-        "False results are off by 1 to 9.",
+        "Some false sums are below one of their parts (AUROC 0.53 to who looks at that alone).",
+        "False results are off by 2, 4, 6 or 8, so that parity does not give them away.",
     ),
     Topic(
         "spanish",
         "Spanish words and their English meaning",
         Wording(
-            "the word '{subject}' is Spanish for '{object}'",
-            "the word '{subject}' is not Spanish for '{object}'",
+            "the Spanish word '{subject}' means '{object}'",
+            "the Spanish word '{subject}' does not mean '{object}'",
             "what does the Spanish word '{subject}' mean in English?",
         ),
         lambda: exchange(table("spanish"), "spanish"),
         "a list of common words written for this project",
         OWN,
-        "Some words look alike in both languages (flor and flower are left out, sopa is not).",
+        "Some words look alike in both languages (sopa and soup).",
         "A noun is contrasted with nouns, a verb with verbs. Words with several common meanings "
         "are left out.",
     ),

@@ -1,6 +1,7 @@
 """Ablate: remove what a state holds along directions."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -8,6 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from repalign.directions import Direction
+from repalign.errors import InputError
+
+# Relative size below which the difference of directions is rounding: they are stored in float32.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,11 @@ class Ablate:
 
     directions: tuple[Direction, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse nothing to remove."""
+        if not self.directions:
+            raise InputError("Ablate needs at least one direction; none was given.")
+
     @classmethod
     def of(cls, *directions: Direction) -> "Ablate":
         """Ablate one direction or several."""
@@ -28,9 +38,15 @@ class Ablate:
         self, states: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_model"]:
         """Remove the directions at every position; computed in float32 or better."""
-        vectors = np.stack([direction.vector for direction in self.directions], axis=1)
-        basis = torch.from_numpy(np.linalg.qr(vectors.astype(np.float64))[0])
         working = torch.promote_types(states.dtype, torch.float32)
-        basis = basis.to(states.device, working)
+        basis = torch.from_numpy(self._basis).to(states.device, working)
         high = states.to(working)
         return (high - (high @ basis) @ basis.T).to(states.dtype)
+
+    @cached_property
+    def _basis(self) -> Float[np.ndarray, "d_model rank"]:
+        vectors = np.stack([direction.vector for direction in self.directions], axis=1)
+        basis, sizes, _ = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
+        # A direction given twice adds no dimension; without this cut rounding would add a random
+        # one, and what the state holds along it would be lost.
+        return basis[:, sizes > _SAME * sizes[0]]

@@ -72,7 +72,7 @@ def bootstrapped(
         statistic: from row weights `[resample row]` to values `[resample]`, NaN where undefined.
         codes: the group number of each row.
         level: coverage of the interval.
-        resamples: how many.
+        resamples: how many; 0 leaves the interval out.
         seed: of the resampling.
 
     Returns:
@@ -86,6 +86,9 @@ def bootstrapped(
         raise InputError(
             f"The statistic is not defined on these {len(codes)} rows: they hold one class only."
         )
+    n_groups = int(codes.max()) + 1
+    if resamples == 0:
+        return Estimate(value, value, value, n_groups, level)
     block = max(1, 4_000_000 // len(codes))
     counts = bootstrap_counts(codes, resamples, seed)
     drawn = np.concatenate(
@@ -93,7 +96,7 @@ def bootstrapped(
     )
     tail = (1 - level) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high), int(codes.max()) + 1, level)
+    return Estimate(value, float(low), float(high), n_groups, level)
 
 
 def mean(
@@ -103,8 +106,15 @@ def mean(
     level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """The mean of one value per row, resampled by group."""
+    """The mean of one value per row, resampled by group.
+
+    Raises:
+        InputError: no values, or values that are not finite.
+    """
     array = np.asarray(values, dtype=np.float64)
+    if len(array) == 0 or not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise InputError(f"A mean needs finite values; {len(array)} were given, {bad} are not.")
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return weights @ array / weights.sum(axis=1)

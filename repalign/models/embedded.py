@@ -74,11 +74,10 @@ def dequantised(gguf: Path, known_hash: str | None = None) -> tuple[Path, str]:
 def _intact(folder: Path) -> bool:
     manifest = folder / "manifest.json"
     weights = folder / _WEIGHTS
-    return (
-        manifest.is_file()
-        and weights.is_file()
-        and sha256(weights) == read_json(manifest)["weights"]
-    )
+    if not (manifest.is_file() and weights.is_file()):
+        return False
+    record = read_json(manifest)
+    return isinstance(record, dict) and sha256(weights) == record.get("weights")
 
 
 def _convert(gguf: Path, target: Path) -> None:

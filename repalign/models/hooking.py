@@ -1,8 +1,9 @@
 """The one primitive: run a function on the tensor that passes a site."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -11,6 +12,11 @@ from repalign.sites import Site
 
 SiteFunction = Callable[[Tensor], Tensor | None]
 """Takes `[batch pos d_model]`; returns a tensor of that shape to put in its place, or None."""
+
+# In the order in which a block makes them.
+_FLOW = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+# Ids of the hooks that write, while they are on a model.
+_writers: set[int] = set()
 
 
 class StopForward(BaseException):
@@ -32,15 +38,16 @@ def attached(
     Args:
         architecture: the blocks.
         functions: one function a site.
-        first: run before hooks that are on the model already, as what writes must:
+        first: run before hooks that others have put on the model already, as what writes must:
             `output_hidden_states` installs lasting hooks, which would otherwise record the state
-            before it was changed. What reads runs last, and sees what was written.
+            before it was changed. What reads runs last, and sees what was written. Of two contexts
+            that write at one place, the one opened first writes first.
     """
     for site in functions:
         architecture.check(site)
     with ExitStack() as stack:
-        for site, function in functions.items():
-            _attach(stack, architecture, site, function, first)
+        for site in sorted(functions, key=lambda site: (site.layer, _FLOW.index(site.stream))):
+            _attach(stack, architecture, site, functions[site], first)
         yield
 
 
@@ -72,8 +79,10 @@ def _attach(
         # resid_mid is no module's output. It is formed here, and a change of it is written as a
         # change of the attention's output, which the rest of the block sees.
         def middle(before: Tensor, out: Tensor) -> Tensor | None:
-            new = run(before + out)
-            return None if new is None else new - before
+            between = before + out
+            new = run(between)
+            # Not `new - before`, which rounds: writing back what was read must change no bit.
+            return None if new is None else out + (new - between)
 
         _inside(stack, block, architecture.attention(site.layer), middle, first)
 
@@ -83,7 +92,10 @@ def _on_output(stack: ExitStack, module: nn.Module, run: SiteFunction, first: bo
         new = run(main_tensor(output))
         return None if new is None else replaced(output, new)
 
-    stack.callback(module.register_forward_hook(hook, prepend=first).remove)
+    handle = module.register_forward_hook(hook, prepend=first)
+    stack.callback(handle.remove)
+    if first:
+        _after_earlier_writers(stack, module._forward_hooks, handle.id)
 
 
 def _on_input(stack: ExitStack, module: nn.Module, run: SiteFunction, first: bool) -> None:
@@ -97,7 +109,18 @@ def _on_input(stack: ExitStack, module: nn.Module, run: SiteFunction, first: boo
             return (new, *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": new}
 
-    stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True, prepend=first).remove)
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True, prepend=first)
+    stack.callback(handle.remove)
+    if first:
+        _after_earlier_writers(stack, module._forward_pre_hooks, handle.id)
+
+
+def _after_earlier_writers(stack: ExitStack, hooks: dict[int, Any], number: int) -> None:
+    """Put the hooks of contexts opened before in front of one that was prepended."""
+    for earlier in [key for key in reversed(hooks) if key in _writers]:
+        cast(OrderedDict[int, Any], hooks).move_to_end(earlier, last=False)
+    _writers.add(number)
+    stack.callback(_writers.discard, number)
 
 
 def _inside(

@@ -41,12 +41,12 @@ class LanguageModel:
             revision: commit or content hash of its weights, where one is known.
             allow_failed: names of self-checks whose failure does not stop reading.
         """
+        self.architecture = architectures.find(network)
         self.network = network.eval()
         self.tokenizer = tokenizer
         self.name = name
         self.revision = revision
         self.allow_failed = tuple(allow_failed)
-        self.architecture = architectures.find(network)
         self.checked: Any = None
         """The outcome of the self-checks, once `repalign.checks` has run them."""
 
@@ -156,7 +156,8 @@ class LanguageModel:
 
         def reader(site: Site) -> SiteFunction:
             def function(tensor: Tensor) -> None:
-                kept[site] = keep(tensor)
+                # A copy: some families go on adding to the same tensor in place (Falcon).
+                kept[site] = keep(tensor).clone()
                 if len(kept) == len(wanted):
                     raise StopForward
 

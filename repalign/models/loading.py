@@ -1,6 +1,6 @@
 """From a name, a folder, a file or an object to a LanguageModel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,15 @@ def load(
         The model, in evaluation mode.
 
     Raises:
-        InputError: the source is unknown or is not a causal language model.
+        InputError: the source is unknown or is not a causal language model, or an option cannot be
+            met.
     """
-    if isinstance(source, LanguageModel):
-        return source
     if not isinstance(source, str | Path):
+        given = {"dtype": dtype, "device": device, "device_map": device_map, "revision": revision}
+        _refuse_options(source, given)
+        if isinstance(source, LanguageModel):
+            _refuse_options(source, {"tokenizer": tokenizer, "allow_failed": allow_failed or None})
+            return source
         return _wrap(source, tokenizer, allow_failed)
     place = _placement(dtype, device, device_map)
     hub = {"revision": revision, "trust_remote_code": trust_remote_code}
@@ -68,15 +72,31 @@ def load(
     return model
 
 
+def _refuse_options(source: Any, options: Mapping[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(
+            f"A {type(source).__name__} object is taken as it stands, but {', '.join(given)} was "
+            "given too. Leave it out, or give the name or folder of the model."
+        )
+
+
 def _placement(dtype: Any, device: Any, device_map: Any) -> dict[str, Any]:
     if device_map is not None and device is not None:
         raise InputError("Give either device or device_map, not both.")
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        first = str(error).partition("\n")[0]
+        raise InputError(f"{device!r} is not a device; use cpu, cuda or cuda:1. {first}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"{device!r} was asked for, but torch finds no GPU here; use 'cpu'.")
     if dtype is None:
-        dtype = torch.float32 if torch.device(device).type == "cpu" else "auto"
-    elif isinstance(dtype, str) and dtype != "auto":
-        found = getattr(torch, dtype, None)
+        dtype = torch.float32 if kind == "cpu" else "auto"
+    elif dtype != "auto":
+        found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
         if not isinstance(found, torch.dtype) or not found.is_floating_point:
             raise InputError(
                 f"{dtype!r} is not a number format for weights; use float32, bfloat16, float16 or "
@@ -149,7 +169,7 @@ def _not_found(name: str, where: str, error: Exception) -> str:
             f"There is no model {name!r}: no such folder here, and the Hugging Face hub did not "
             f"give it.{hint} Give a hub id, a folder, a .gguf file or {EMBEDDED}"
         )
-    return f"{what}. transformers says: {str(error).splitlines()[0]}"
+    return f"{what}. transformers says: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _wrap(source: Any, tokenizer: Any, allow_failed: Sequence[str]) -> LanguageModel:

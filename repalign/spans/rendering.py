@@ -66,8 +66,8 @@ def render(tokenizer: PreTrainedTokenizerBase, example: Example) -> Rendered:
 
     Raises:
         InputError: the tokenizer has no chat template; the template refuses the conversation,
-            leaves a turn out or alters its words; its prompt is not the beginning of the same
-            chat with an answer; the last turn is an empty answer.
+            leaves a turn out, alters its words or drops the last answer's thought; its prompt is
+            not the beginning of the same chat with an answer; the last turn is an empty answer.
     """
     if not example.is_chat:
         text = example.messages[0].content
@@ -122,7 +122,8 @@ def _apply(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Message], *, prom
     except (TemplateError, ValueError) as error:
         raise InputError(
             f"The chat template of {tokenizer.name_or_path!r} refuses a conversation with the "
-            f"turns {', '.join(turn.role for turn in turns)}: {error}"
+            f"turns {', '.join(turn.role for turn in turns)}: {error}. Change the turns to what it "
+            "takes; words for a system turn can stand at the beginning of the user's."
         ) from error
     return cast(str, text)
 
@@ -151,7 +152,8 @@ def _locate(
             tokenizer, turns, index, "leaves it out" if count == 0 else f"repeats it {count} times"
         )
     before, after = marked.split(mark)
-    if not rest.strip():  # Nothing but a thought: what would set off an answer may be missing.
+    if not rest.strip() and not full.startswith(before):
+        # Nothing but a thought: the white space that would set off an answer is missing.
         before = before.rstrip()
     start, end = len(before), len(full) - len(after)
     if not (full.startswith(before) and full.endswith(after) and start <= end):

@@ -1,0 +1,39 @@
+"""The command line: one file a verb."""
+
+import sys
+
+import typer
+
+from repalign.cli import check, data, probe, score, show
+from repalign.errors import CheckError, InputError, MissingExtraError
+
+app = typer.Typer(
+    name="repalign",
+    help="Representation engineering for the honesty of language models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("probe")(probe.probe)
+app.command("score")(score.score)
+app.command("check")(check.check)
+app.command("show")(show.show)
+app.add_typer(data.app, name="data")
+
+
+@app.callback()
+def _root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        from repalign import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message and exit code 2."""
+    try:
+        app()
+    except (InputError, MissingExtraError, CheckError) as error:
+        sys.stderr.write(f"repalign: {error}\n")
+        sys.exit(2)

@@ -1,0 +1,96 @@
+"""Options that several verbs share, and how their texts are read."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from repalign.errors import InputError
+from repalign.sites import STREAMS, Site
+
+if TYPE_CHECKING:
+    from repalign.models import LanguageModel
+
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="Hub id, folder, .gguf file, PEFT folder, or smollm2."),
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; the first GPU by default.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run model code that the hub holds.")
+]
+AllowFailed = Annotated[
+    list[str] | None,
+    typer.Option(help="Go on although this self-check fails; repeat for several."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Seed = Annotated[int, typer.Option(help="Of folds, shuffles and resampling.")]
+
+_RANGE = re.compile(r"(\d+)-(\d+)(?:\.(\w+))?")
+
+
+def recorded(values: Mapping[str, Any], command: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a command as its run records them: by name, defaults included."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in values.items()
+        if name in command.__annotations__ and name != "json"
+    }
+
+
+def load_model(
+    name: str,
+    device: str | None = None,
+    dtype: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    allow_failed: list[str] | None = None,
+) -> "LanguageModel":
+    """Load a model as the shared options say, with a line on stderr while it takes."""
+    from repalign.cli.output import err
+    from repalign.models import LanguageModel
+
+    with err.status(f"Loading {name}"):
+        return LanguageModel.load(
+            name,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            allow_failed=allow_failed or [],
+        )
+
+
+def parse_sites(text: str, model: Any) -> list[Site]:
+    """Read a list of sites.
+
+    Args:
+        text: `all` (the residual stream after every layer), the name of a stream (at every layer),
+            a range of layers such as `10-20` or `10-20.attn_out`, a site such as `L12.mlp_out`, a
+            layer such as `12`, or several of these with commas.
+        model: the model they must exist in.
+
+    Raises:
+        InputError: a word that is none of these, or a site the model lacks.
+    """
+    sites: list[Site] = []
+    for word in (part.strip() for part in text.split(",")):
+        match = _RANGE.fullmatch(word)
+        if word == "all":
+            sites += model.sites()
+        elif word in STREAMS:
+            sites += model.sites(word)
+        elif match:
+            first, last = int(match[1]), int(match[2])
+            if first > last:
+                raise InputError(f"The range of layers {word!r} runs backwards.")
+            sites += [Site(layer, match[3] or "resid_post") for layer in range(first, last + 1)]
+        else:
+            sites.append(Site.parse(word))
+    for site in sites:
+        model.architecture.check(site)
+    return list(dict.fromkeys(sites))

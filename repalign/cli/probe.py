@@ -1,0 +1,184 @@
+"""`repalign probe`: where, and how surely, a model represents honesty."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from repalign.cli import options
+from repalign.errors import MissingExtraError
+
+DEFAULT_DATA = [
+    name
+    for topic in ("cities", "capitals", "currencies", "spanish", "numbers", "arithmetic")
+    for name in (topic, f"{topic}_negated")
+]
+
+
+def probe(
+    model: options.Model = "smollm2",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="Built-in name, file or hub data set; repeat for several. The first is the one "
+            "that sites and probes are compared on; with several topics the readout is pooled.",
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None, typer.Option("--test", "-t", help="Labelled texts to judge on only.")
+    ] = None,
+    sites: Annotated[str, typer.Option(help="all, 10-20, L12.mlp_out, attn_out, …")] = "all",
+    span: Annotated[str, typer.Option(help="Which tokens are read: last, answer, …")] = "last",
+    probes: Annotated[
+        str, typer.Option(help="Names with commas.")
+    ] = "mean_difference,lda,logistic,contrast_pca",
+    groups: Annotated[int, typer.Option(help="Read at most this many groups of a topic.")] = 200,
+    benign: Annotated[str, typer.Option(help="Texts for false positives, or none.")] = "benign",
+    out: Annotated[Path | None, typer.Option(help="A new folder for the run.")] = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    allow_failed: options.AllowFailed = None,
+    json: options.Json = False,
+) -> None:
+    """Find a model's direction of truth or honesty, with controls, intervals and a report."""
+    from repalign import datasets, fitting, probing
+    from repalign.activations import collect
+    from repalign.cli import output
+    from repalign.probing import results
+    from repalign.runs import Environment, Run, now, reserve
+    from repalign.spans import Span
+    from repalign.storage import write_json
+
+    started, clock = now(), time.monotonic()
+    asked = options.recorded(locals(), probe)
+    names, tests = data or DEFAULT_DATA, test or []
+    folder = out or output.default_folder("probe")
+    # Everything that can be refused is refused before anything slow begins.
+    reserve(folder)
+    Span.parse(span)
+    estimators = {name.strip(): fitting.by_name(name.strip()) for name in probes.split(",")}
+    loaded = {name: datasets.load(name) for name in names}
+    held_out = {name: datasets.load(name) for name in tests}
+    harmless = [] if benign == "none" else datasets.load(benign, require_labels=False)
+    language_model = options.load_model(
+        model, device, dtype, revision, trust_remote_code, allow_failed
+    )
+    wanted = options.parse_sites(sites, language_model)
+
+    with output.progress("Reading") as advance:
+        sources = probing.gather(
+            language_model, loaded, wanted, span, max_groups=groups, seed=seed, progress=advance
+        )
+    quiet = None
+    if harmless:
+        with output.progress("Reading benign chats") as advance:
+            quiet = collect(language_model, harmless, wanted, span, progress=advance)
+    with output.progress("Fitting") as advance:
+        found = probing.sweep(sources, estimators, benign=quiet, seed=seed, progress=advance)
+    outcome = results.results(found)
+    for name, examples in held_out.items():
+        with output.progress(f"Testing on {name}") as advance:
+            scores = results.score_examples(language_model, found.readout, examples, advance)
+        outcome["tests"][name] = results.judge_scores(examples, scores, found.readout.threshold)
+    drawn = results.figures(found, sources, language_model)
+
+    found.readout.save(folder)
+    found.direction.save(folder)
+    write_json(folder / "figures.json", drawn)
+    Run(
+        verb="probe",
+        asked=asked | {"data": names, "test": tests},
+        model=dict(next(iter(sources.values())).activations.origin),
+        data={name: _described(name, source.examples) for name, source in sources.items()}
+        | {name: _described(name, examples) for name, examples in held_out.items()},
+        environment=Environment.here(),
+        started=started,
+        seconds=round(time.monotonic() - clock, 1),
+        results=outcome,
+    ).save(folder)
+    page = _report(folder)
+    if json:
+        output.emit_json({"run": str(folder), "model": language_model.name, **outcome})
+    else:
+        _print(outcome, folder, page)
+
+
+def _described(name: str, examples: list[Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from repalign import datasets
+
+    return {
+        "fingerprint": datasets.fingerprint(examples),
+        "examples": len(examples),
+        "groups": len({example.group for example in examples}),
+        "card": asdict(datasets.card_of(name)) if name in datasets.names() else None,
+    }
+
+
+def _report(folder: Path) -> Path | None:
+    from repalign.cli import output
+
+    try:
+        from repalign import reports
+
+        return reports.write(folder)
+    except MissingExtraError as error:
+        output.err.print(f"No report was written: {error}")
+        return None
+
+
+def _print(outcome: dict[str, Any], folder: Path, page: Path | None) -> None:
+    from repalign.cli.output import figure, out, table
+
+    best = outcome["best"]
+    out.print()
+    table(
+        f"{best['data']}: {best['probe']} at {best['site']}",
+        ["", "AUROC [95% interval]"],
+        [
+            ["nested cross-validation", figure(best["auroc"])],
+            *([name.replace("_", " "), figure(v)] for name, v in outcome["controls"].items()),
+        ],
+    )
+    if "transfer" in outcome:
+        rows = [
+            [topic, figure(row), "yes" if row["flipped"] else ""]
+            for topic, row in outcome["transfer"].items()
+        ]
+        rows += [
+            ["mean", figure(outcome["pooled"]["mean"]), ""],
+            [
+                f"more than the best single topic ({outcome['pooled']['best_single']['topic']})",
+                figure(outcome["pooled"]["difference"]),
+                "",
+            ],
+        ]
+        table("Topics left out, pooled readout", ["", "AUROC [95% interval]", "flipped"], rows)
+    if "thresholds" in outcome:
+        table(
+            "Dishonest texts flagged, by share of benign chats flagged",
+            ["at most", "found on benign chats", "recall on left-out data"],
+            [
+                [f"{row['target_fpr']:.0%}", figure(row["fpr"]), figure(row["recall"])]
+                for row in outcome["thresholds"]
+            ],
+        )
+    if outcome["tests"]:
+        table(
+            "Tests",
+            ["", "AUROC [95% interval]", "examples"],
+            [
+                [name, figure(row["auroc"]), str(row["examples"])]
+                for name, row in outcome["tests"].items()
+            ],
+        )
+    out.print(f"Run:    {folder}")
+    if page is not None:
+        out.print(f"Report: {page}")

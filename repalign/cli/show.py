@@ -1,0 +1,68 @@
+"""`repalign show`: print a run, or compare two."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from repalign.cli import options
+
+
+def show(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    diff: Annotated[Path | None, typer.Option(help="Another run to compare with.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Print the figures of a run, or what differs between two."""
+    from repalign.cli import output
+    from repalign.runs import Run
+
+    record = Run.load(run)
+    if diff is None:
+        if json:
+            output.emit_json({"run": str(run), **record.model_dump(mode="json")})
+            return
+        output.out.print(f"{record.verb} · {record.model.get('model')} · {record.started}\n")
+        rows = [[name, output.figure(value)] for name, value in estimates(record.results)]
+        output.table(str(run), ["figure", "value [95% interval]"], rows)
+        return
+    other = Run.load(diff)
+    left, right = dict(estimates(record.results)), dict(estimates(other.results))
+    asked = {
+        name: [record.asked.get(name), other.asked.get(name)]
+        for name in sorted(set(record.asked) | set(other.asked))
+        if record.asked.get(name) != other.asked.get(name)
+    }
+    figures = {
+        name: [left.get(name), right.get(name)]
+        for name in dict.fromkeys([*left, *right])
+        if left.get(name) != right.get(name)
+    }
+    if json:
+        output.emit_json({"run": str(run), "with": str(diff), "asked": asked, "figures": figures})
+        return
+    output.table(
+        "Options that differ",
+        ["option", str(run), str(diff)],
+        [[name, str(a), str(b)] for name, (a, b) in asked.items()],
+    )
+    output.table(
+        "Figures that differ",
+        ["figure", str(run), str(diff)],
+        [
+            [name, *("–" if value is None else output.figure(value) for value in pair)]
+            for name, pair in figures.items()
+        ],
+    )
+
+
+def estimates(value: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every estimate in nested results, with the path to it; curves by site are left out."""
+    if not isinstance(value, Mapping):
+        return
+    if {"value", "low", "high", "n"} <= set(value):
+        yield name, {key: value[key] for key in ("value", "low", "high", "n")}
+    for key, inner in value.items():
+        if key != "by_site":
+            yield from estimates(inner, f"{name}.{key}" if name else str(key))

@@ -1,0 +1,48 @@
+"""Reports: a run as one HTML file that opens offline, and its figures for notebooks.
+
+Names are imported when they are first used: drawing and templates load only when a report is made.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repalign.reports.document import render as render
+    from repalign.reports.document import write as write
+    from repalign.reports.drawing import Drawing as Drawing
+    from repalign.reports.figures import auroc_by_layer as auroc_by_layer
+    from repalign.reports.figures import projection as projection
+    from repalign.reports.figures import score_histogram as score_histogram
+    from repalign.reports.figures import transfer_matrix as transfer_matrix
+    from repalign.reports.tokens import TokenView as TokenView
+    from repalign.reports.tokens import tokens_html as tokens_html
+
+_HOME = {
+    "Drawing": "drawing",
+    "TokenView": "tokens",
+    "auroc_by_layer": "figures",
+    "projection": "figures",
+    "render": "document",
+    "score_histogram": "figures",
+    "tokens_html": "tokens",
+    "transfer_matrix": "figures",
+    "write": "document",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its file.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    if name not in _HOME:
+        raise AttributeError(f"module 'repalign.reports' has no attribute {name!r}")
+    return getattr(import_module(f"repalign.reports.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

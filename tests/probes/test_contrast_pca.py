@@ -1,0 +1,103 @@
+"""Contrast PCA: the laws of sign randomisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from probes import ContrastPCA
+from probes.contrast_pca import main_axis
+
+
+def shifted_pairs(seed: int = 0) -> tuple[Any, Any, Any, Any]:
+    """512 pairs in 64 features that differ by a shift of length 3 and by one noisy axis."""
+    rng = np.random.default_rng(seed)
+    shift, noisy = np.eye(64)[0], np.eye(64)[1]
+    topic = rng.normal(size=(512, 64))
+    honest = topic + 3.0 * shift + 2.0 * np.outer(rng.normal(size=512), noisy)
+    honest += 0.3 * rng.normal(size=(512, 64))
+    X, y = np.vstack([honest, topic]), np.repeat([1, 0], 512)
+    return X, y, np.tile(np.arange(512), 2), shift
+
+
+def test_sign_randomisation_is_what_finds_the_shift() -> None:
+    X, y, groups, shift = shifted_pairs()
+    probe = ContrastPCA().fit(X, y, groups=groups)
+    assert probe.coef_[0] @ shift > 0.9
+    plain: Any = PCA(n_components=1).fit(X[y == 1] - X[y == 0]).components_
+    assert abs(plain[0] @ shift) < 0.2
+
+
+def test_expectation_stands_for_the_mean_over_random_signs() -> None:
+    """The covariance of flipped differences, averaged over many draws, has our main axis."""
+    X, y, *_ = shifted_pairs()
+    differences = (X[y == 1] - X[y == 0])[:40, :6]
+    rng = np.random.default_rng(0)
+    flips = rng.choice([-1.0, 1.0], size=(4000, 40, 1))
+    mean = np.mean([np.cov((flip * differences).T, bias=True) for flip in flips], axis=0)
+    expected = (1 - 1 / 40) * differences.T @ differences / 40
+    np.testing.assert_allclose(mean, expected, atol=0.03 * np.trace(expected))
+    drawn = np.linalg.eigh(mean)[1][:, -1]
+    assert abs(main_axis(differences)[0] @ drawn) > 0.9999
+
+
+def test_order_of_and_within_pairs_does_not_matter() -> None:
+    X, y, groups, _ = shifted_pairs()
+    probe = ContrastPCA().fit(X, y, groups=groups)
+    rng = np.random.default_rng(1)
+    names = rng.permutation(512)[groups]
+    order = rng.permutation(len(y))
+    mixed = ContrastPCA().fit(X[order], y[order], groups=names[order])
+    np.testing.assert_allclose(mixed.coef_, probe.coef_, atol=1e-10)
+    np.testing.assert_allclose(mixed.intercept_, probe.intercept_, atol=1e-10)
+
+
+def test_global_sign_of_the_data_does_not_change_the_scores() -> None:
+    X, y, groups, _ = shifted_pairs()
+    one = ContrastPCA().fit(X, y, groups=groups).decision_function(X)
+    other = ContrastPCA().fit(-X, y, groups=groups).decision_function(-X)
+    np.testing.assert_allclose(other, one, atol=1e-9)
+
+
+def test_groups_count_once_however_many_rows_they_have() -> None:
+    """Repeating the rows of a group, or adding rows that leave its means, changes no axis."""
+    X, y, groups, _ = shifted_pairs()
+    probe = ContrastPCA().fit(X, y, groups=groups)
+    extra = groups < 5
+    step = np.linspace(0, 1, 64)
+    rows = np.vstack([X, X[extra] + step, X[extra] - step])
+    held = np.concatenate([groups, groups[extra], groups[extra]])
+    again = ContrastPCA().fit(rows, np.concatenate([y, y[extra], y[extra]]), groups=held)
+    np.testing.assert_allclose(again.coef_, probe.coef_, atol=1e-10)
+    assert again.explained_ == pytest.approx(probe.explained_)
+
+
+def test_without_groups_every_honest_row_meets_every_dishonest_row() -> None:
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(30, 5)) + 1.0, np.array([1, 0, 0] * 10)
+    X[y == 1] += 0.7
+    every = (X[y == 1][:, np.newaxis] - X[y == 0][np.newaxis]).reshape(-1, 5)
+    axis, share = main_axis(every)
+    probe = ContrastPCA().fit(X, y)
+    np.testing.assert_allclose(np.abs(probe.coef_[0]), np.abs(axis), atol=1e-10)
+    assert probe.explained_ == pytest.approx(share)
+
+
+def test_score_is_zero_half_way_between_the_classes() -> None:
+    X, y, groups, _ = shifted_pairs()
+    middle = (X[y == 1].mean(axis=0) + X[y == 0].mean(axis=0)) / 2
+    probe = ContrastPCA().fit(X, y, groups=groups)
+    assert probe.decision_function([middle])[0] == pytest.approx(0.0, abs=1e-10)
+    assert np.linalg.norm(probe.coef_) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(20, 6), (6, 20)])
+def test_main_axis_is_the_first_right_singular_vector(n: int, d: int) -> None:
+    rows = np.random.default_rng(3).normal(size=(n, d))
+    _, values, axes = np.linalg.svd(rows)
+    axis, share = main_axis(rows)
+    assert abs(axis @ axes[0]) == pytest.approx(1.0)
+    assert share == pytest.approx(values[0] ** 2 / np.sum(values**2))
