@@ -119,8 +119,8 @@ class Architecture:
 def find(network: nn.Module) -> Architecture:
     """Find the blocks of a Hugging Face causal language model.
 
-    The decoder comes from `get_decoder()`; the blocks are its shallowest `ModuleList` as long as the
-    text config says there are hidden layers. No table of model names is used.
+    The decoder comes from `get_decoder()`; the blocks are its shallowest `ModuleList` as long
+    as the text config says there are hidden layers. No table of model names is used.
 
     Args:
         network: a `PreTrainedModel`, or a PEFT model around one.
@@ -188,7 +188,9 @@ def main_tensor(output: object) -> Tensor:
     """
     tensor = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"A module put out {type(output).__name__}, not a tensor or a tuple of one.")
+        raise TypeError(
+            f"A module put out {type(output).__name__}, not a tensor or a tuple of one."
+        )
     return tensor
 
 

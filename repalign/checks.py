@@ -260,6 +260,7 @@ def _push(model: LanguageModel, tokens: Tokens, site: Site) -> Callable[[Tensor]
 def _applied(model: LanguageModel, tolerance: float) -> Outcome:
     tokens = Tokens.pad(_ids(model), model.pad_id, side="left").to(model.device)
     site = model.sites()[model.n_layers // 2]
+
     def decode(cached: bool) -> tuple[Tensor, Tensor]:
         out = model.network.generate(
             input_ids=tokens.ids,

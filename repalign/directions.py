@@ -106,7 +106,9 @@ class Direction:
     def save(self, folder: Path | str) -> Path:
         """Write `direction.safetensors` and `direction.json` into a folder."""
         folder = Path(folder)
-        write_tensors(folder / "direction.safetensors", {"vector": self.vector}, {"format": _FORMAT})
+        write_tensors(
+            folder / "direction.safetensors", {"vector": self.vector}, {"format": _FORMAT}
+        )
         record = {
             "format": _FORMAT,
             "site": str(self.site),

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from probes import REGISTRY
 from sklearn.base import clone
 
+from probes import REGISTRY
 from repalign.activations import Activations
 from repalign.errors import InputError, unknown
 from repalign.sites import Site
@@ -46,9 +46,7 @@ def fit_probe(probe: Any, activations: Activations, site: Site) -> Any:
             "a probe is fitted on rows labelled 1 or 0."
         )
     values = activations.at(site)
-    return fit_rows(
-        probe, values, activations.labels, activations.groups, activations.polarity
-    )
+    return fit_rows(probe, values, activations.labels, activations.groups, activations.polarity)
 
 
 def fit_rows(
@@ -61,4 +59,5 @@ def fit_rows(
     """Fit a clone of a probe, handing it those of groups and polarity that it uses."""
     held = {"groups": groups, "polarity": polarity if polarity.any() else None}
     wanted = {name: held[name] for name in getattr(probe, "uses", ())}
-    return clone(probe).fit(values, labels, **wanted)
+    fresh: Any = clone(probe)
+    return fresh.fit(values, labels, **wanted)

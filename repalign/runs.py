@@ -36,7 +36,7 @@ class Environment(BaseModel):
     platform: str
     packages: dict[str, str]
     commit: str | None
-    """Commit of the working folder, with `+changes` where files differ from it; None outside git."""
+    """Commit of the working folder, with `+changes` where files differ; None outside git."""
 
     @classmethod
     def here(cls) -> "Environment":
@@ -117,8 +117,8 @@ def reserve(folder: Path) -> None:
         raise InputError(f"{folder} is a file; give a folder for the run.")
     if (folder / FILE).exists():
         raise InputError(
-            f"{folder} already holds a run, and repalign never writes over one. Give another folder "
-            "with --out, or remove it."
+            f"{folder} already holds a run, and repalign never writes over one. Give another "
+            "folder with --out, or remove it."
         )
 
 

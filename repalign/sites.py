@@ -13,8 +13,8 @@ _PATTERN = re.compile(r"L(-?\d+)\.(\w+)")
 class Site:
     """A layer and a stream.
 
-    `resid_post` of layer L is what block L puts out: `hidden_states[L + 1]` of transformers, bit for
-    bit, except the last entry of `hidden_states`, which has passed the final norm.
+    `resid_post` of layer L is what block L puts out: `hidden_states[L + 1]` of transformers, bit
+    for bit, except the last entry of `hidden_states`, which has passed the final norm.
 
     Example:
         >>> Site.parse("L12.resid_post")

@@ -20,7 +20,7 @@ _ZIP, _PICKLE = b"PK\x03\x04", tuple(bytes([0x80, protocol]) for protocol in ran
 
 
 def cache_dir() -> Path:
-    """The folder for what can be made again: `REPALIGN_CACHE`, or `repalign` in the user's cache."""
+    """Where what can be made again is kept: `REPALIGN_CACHE`, or the user's cache."""
     own = os.environ.get("REPALIGN_CACHE")
     if own:
         return Path(own).expanduser()
@@ -133,8 +133,8 @@ def refuse_pickle(path: Path) -> None:
     pickled = begin.startswith((_ZIP, *_PICKLE)) and begin[8:] != b"{"
     if path.suffix.lower() in _PICKLE_SUFFIXES or pickled:
         raise InputError(
-            f"{path} looks like a pickle. Opening a pickle runs whatever code its author put in it, "
-            "so repalign reads only safetensors and JSON. Ask for the file in that form, or refit "
+            f"{path} looks like a pickle. Opening a pickle runs whatever code its author put in "
+            "it, so repalign reads only safetensors and JSON. Ask for the file in that form, or refit "
             "the probe with `repalign probe`."
         )
 

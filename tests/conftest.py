@@ -5,7 +5,8 @@ from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 
-# Before anything imports huggingface_hub, which reads them once.
+# Before anything imports the libraries, which read them once. Tiny models are fastest on one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -13,11 +14,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import pytest
 import torch
+import toy as toys
 
 from repalign.models import LanguageModel
 from repalign.storage import cache_dir
-
-import toy as toys
 
 # Where the user's converted model lies, read before the tests get a cache of their own.
 _USERS_CACHE = cache_dir()
@@ -25,7 +25,7 @@ _USERS_CACHE = cache_dir()
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(autouse=True)

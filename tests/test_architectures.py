@@ -132,7 +132,7 @@ def test_what_is_written_reaches_the_logits_of_every_row(name: str) -> None:
 def test_writing_back_what_was_read_changes_no_bit(name: str) -> None:
     model = families.model(name)
     plain = model.logits(_tokens())
-    with model.hooked({site: torch.clone for site in _sites(model)}):
+    with model.hooked(dict.fromkeys(_sites(model), torch.clone)):
         assert torch.equal(model.logits(_tokens()), plain)
 
 

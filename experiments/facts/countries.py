@@ -28,6 +28,7 @@ NAMES = {
     "ST": "São Tomé and Príncipe",
     "TL": "East Timor",
     "US": "the United States",
+    "VA": "Vatican City",
 }
 """How a sentence names a country where GeoNames does it otherwise."""
 
@@ -176,7 +177,7 @@ CURRENCY_FORMER = {
     "franc": "AD BE DZ FR LU MA MC MG ML MR TN VU",
     "krona": "EE",
     "krone": "EE",
-    "lira": "IL IT LY MT SM",
+    "lira": "IL IT LY MT SM VA",
     "mark": "DE EE FI PL",
     "peso": "BO BR CR ES GT GW HN NI PA PY SV",
     "pound": "AU BB BS CA CY FJ GH GM IE IL IQ JM JO LY MT MW NG NZ PG SB SL TT WS ZA ZM",

@@ -20,7 +20,7 @@ from repalign.spans import Reading, Span, read
 from repalign.tokens import Tokens
 
 MAX_TOKENS = 1024
-"""Token positions in one pass, padding included. More are no faster on a CPU and hold more memory."""
+"""Token positions in one pass, padding included; more are no faster on a CPU."""
 
 Progress = Callable[[int, int], None]
 """Called with the examples done and their number."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 
 from repalign.errors import InputError
@@ -28,9 +28,9 @@ class Activations:
     """Token position of each row in its example, padding not counted."""
     labels: Int[np.ndarray, " row"]
     """1 honest, 0 dishonest, -1 unknown."""
-    groups: NDArray[np.str_]
+    groups: Shaped[np.ndarray, " row"]
     """The group of each row."""
-    topics: NDArray[np.str_]
+    topics: Shaped[np.ndarray, " row"]
     polarity: Int[np.ndarray, " row"]
     """+1 affirmed, -1 negated, 0 unknown."""
     origin: Mapping[str, Any]
@@ -68,9 +68,7 @@ class Activations:
         if len({part.sites for part in parts}) != 1:
             raise InputError("Only activations of the same sites can be joined.")
         fields = ("values", "example", "pos", "labels", "groups", "topics", "polarity")
-        joined = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in fields
-        }
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
         return replace(parts[0], **joined)
 
     def only(self, sites: Sequence[Site]) -> "Activations":

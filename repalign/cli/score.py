@@ -49,7 +49,8 @@ def score(
     )
     with printing.progress("Scoring") as advance:
         scores = results.score_examples(language_model, readout, examples, advance)
-    lines = [_line(i, e, s, readout.threshold) for i, (e, s) in enumerate(zip(examples, scores))]
+    pairs = zip(examples, scores, strict=True)
+    lines = [_line(i, e, s, readout.threshold) for i, (e, s) in enumerate(pairs)]
     write_atomic(output, "".join(lines).encode())
     labelled = {example.label for example in examples} == {0, 1}
     outcome = results.judge_scores(examples, scores, readout.threshold) if labelled else {}
@@ -74,7 +75,11 @@ def score(
         printing.table(
             input,
             ["", "value [95% interval]"],
-            [[name, printing.figure(value)] for name, value in outcome.items() if name != "examples"],
+            [
+                [name, printing.figure(value)]
+                for name, value in outcome.items()
+                if name != "examples"
+            ],
         )
     printing.out.print(f"{len(examples)} texts scored: {output}")
 

@@ -33,8 +33,9 @@ COMPARISONS = 400
 USES = 11
 """How many comparisons one number takes part in, at most."""
 NEAR, FAR = 10, 25
-"""How far apart compared numbers are. Nearer than their range, so that a number by itself says
-little about how it compares; not so near that it takes more than the tens in most cases."""
+"""How far apart compared numbers are. Far enough that their tens decide, since a small model knows
+little of nearer ones (AUROC 0.63 for 3 to 19, 0.73 for 10 to 25); near enough that one number by
+itself says little about how it compares."""
 SLIPS = (2, 4, 6, 8)
 """What a false result is off by. Never odd: or else parity alone gives an AUROC of 0.76."""
 

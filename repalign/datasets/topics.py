@@ -122,8 +122,8 @@ _TOPICS = (
         comparisons,
         "computed",
         OWN,
-        "Who sees the relation and the size of the last number, but not the first, reaches 0.56.",
-        "Numbers from eleven to ninety-nine that differ by 3 to 19. Both claims of a group have "
+        "Who sees the relation and the size of the last number, but not the first, reaches 0.60.",
+        "Numbers from eleven to ninety-nine that differ by 10 to 25. Both claims of a group have "
         "the same words.",
     ),
     Topic(

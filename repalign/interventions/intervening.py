@@ -43,8 +43,8 @@ def intervene(
         _check_origin(model, site, intervention)
         if model.network.training and site.stream not in ("resid_pre", "resid_post"):
             raise InputError(
-                f"{site} lies inside a block, and {model.name} is in training mode: under activation "
-                "checkpointing the backward pass would recompute the block without this writing. "
+                f"{site} lies inside a block, and {model.name} is in training mode: under "
+                "activation checkpointing the backward pass would recompute the block without this writing. "
                 "Write at resid_pre or resid_post, or call network.eval()."
             )
     checks.ensure(model, list(interventions))
@@ -67,6 +67,6 @@ def _check_origin(model: LanguageModel, site: Site, intervention: Any) -> None:
         if weights is not None and weights != model.fingerprint:
             raise InputError(
                 f"The direction for {site} was read from {direction.origin.get('model')} (weights "
-                f"{weights}), not from {model.name} (weights {model.fingerprint}). Read it anew with "
-                "collect() and Direction.of()."
+                f"{weights}), not from {model.name} (weights {model.fingerprint}). Read it anew "
+                "with collect() and Direction.of()."
             )

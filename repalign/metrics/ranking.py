@@ -84,7 +84,7 @@ def auroc_statistic(
 def _counter(
     truth: NDArray[np.int64], values: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Count, for row weights `[resample row]`, the pairs among some rows and those ranked rightly."""
+    """Count, for weights `[resample row]`, the rightly ranked pairs of some rows and all pairs."""
     order = rows[np.argsort(values[rows], kind="stable")]
     ordered = values[order]
     # Rows of equal score share the negatives strictly below them and half of those beside them.

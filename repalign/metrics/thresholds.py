@@ -21,7 +21,7 @@ class Threshold(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """Scores of dishonest texts by a probe that was not fitted on them, and of benign texts by it."""
+    """Scores, by a probe that was not fitted on them, of dishonest texts and of benign ones."""
 
     dishonest: NDArray[Any]
     groups: NDArray[Any]
@@ -32,7 +32,7 @@ class HeldOut(NamedTuple):
 def threshold_at(scores: Vector, fpr: float) -> float:
     """The highest threshold at which at most a share `fpr` of these scores is flagged.
 
-    A text is flagged when its score lies strictly *below* the threshold: scores are higher = honest,
+    A text is flagged when its score lies strictly *below* the threshold: higher scores are honest,
     and what is looked for is dishonesty. Ties never push the rate above `fpr`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Probing: from data sets and a model to a direction, with controls that keep it from flattering."""
+"""Probing: from data sets and a model to a direction, with controls against flattery."""
 
 from repalign.probing.cross_validation import Choice as Choice
 from repalign.probing.cross_validation import Nested as Nested

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from probes import RandomDirection
 
+from probes import RandomDirection
 from repalign.activations import Activations, mean_by_example
 from repalign.datasets.shortcuts import shortcut_scores
 from repalign.examples import Example
@@ -26,7 +26,8 @@ def shuffled(
     groups as paired as they are. A group of one label gets the label of another such group.
 
     Returns:
-        The mean over shuffles, with the interval that 95% of shuffles fall into; `n` counts shuffles.
+        The mean over shuffles, with the interval that 95% of shuffles fall into; `n` counts
+        shuffles.
     """
 
     def once(repeat: int) -> float:
@@ -35,9 +36,7 @@ def shuffled(
         for fold in folds:
             scores[fold.test] = score_fold(probe, activations, site, fold, labels)
         first = first_rows(activations.example)
-        return auroc(
-            labels[first], mean_by_example(scores, activations.example), resamples=0
-        ).value
+        return auroc(labels[first], mean_by_example(scores, activations.example), resamples=0).value
 
     return _spread([value for _, value in in_threads(once, range(REPEATS))])
 

@@ -12,11 +12,14 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from repalign.activations import Activations, mean_by_example
+from repalign.errors import InputError
 from repalign.fitting import fit_rows
 from repalign.probing.folds import Fold, grouped_folds
 from repalign.sites import Site
 
 OUTER_FOLDS, INNER_FOLDS = 5, 3
+MIN_GROUPS = 20
+"""Fewer groups than this leave folds too small for any figure to mean something."""
 
 Progress = Callable[[int, int], None]
 Key = TypeVar("Key")
@@ -96,8 +99,18 @@ def nested(
 
     Returns:
         Scores for every choice and for the nested selection.
+
+    Raises:
+        InputError: fewer than `MIN_GROUPS` groups, or a class found in a single group.
     """
     labels = activations.labels
+    n_groups = len(np.unique(activations.groups))
+    if n_groups < MIN_GROUPS:
+        raise InputError(
+            f"{n_groups} groups were given; cross-validation needs at least {MIN_GROUPS} that are "
+            "independent of each other. Add examples, or check the group column: rows of one group "
+            "always stay together."
+        )
     outer = grouped_folds(labels, activations.groups, OUTER_FOLDS, seed)
     inner = [_inner(activations, fold, seed) for fold in outer]
     choices = [Choice(name, site) for site, name in product(activations.sites, probes)]

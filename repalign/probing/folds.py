@@ -7,9 +7,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from repalign.errors import InputError
 
-MIN_GROUPS = 10
-"""Fewer groups than this give folds too small for any figure to mean something."""
-
 
 class Fold(NamedTuple):
     """Row indices to fit on and to score."""
@@ -31,15 +28,8 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray, n_folds: int, seed: in
         One fold a part, each row scored once.
 
     Raises:
-        InputError: fewer than `MIN_GROUPS` groups, or a class found in a single group.
+        InputError: a class found in a single group.
     """
-    n_groups = len(np.unique(groups))
-    if n_groups < MIN_GROUPS:
-        raise InputError(
-            f"{n_groups} groups were given; cross-validation needs at least {MIN_GROUPS} that are "
-            "independent of each other. Add examples, or check the group column: rows of one group "
-            "always stay together."
-        )
     smallest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     if smallest < 2:
         raise InputError(

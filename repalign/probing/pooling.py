@@ -90,9 +90,7 @@ def fit_pooled(parts: Mapping[str, Activations], span: Span, origin: Mapping[str
         return ensemble(members, span, trained)
 
     whole = frozenset(topics)
-    left_out = {
-        topic: build(whole - {topic}, _others(topics, topic), topic) for topic in topics
-    }
+    left_out = {topic: build(whole - {topic}, _others(topics, topic), topic) for topic in topics}
     return Pooled(
         topics=topics,
         readout=build(whole, topics, None),

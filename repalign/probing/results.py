@@ -83,9 +83,7 @@ def judge_scores(
     return figures
 
 
-def figures(
-    found: Sweep, sources: Mapping[str, Source], model: LanguageModel
-) -> dict[str, Any]:
+def figures(found: Sweep, sources: Mapping[str, Source], model: LanguageModel) -> dict[str, Any]:
     """What the report draws: scores, a projection, and examples token by token."""
     scores, labels = _held_out_scores(found, sources)
     benign = [] if found.benign_scores is None else found.benign_scores.tolist()
@@ -179,9 +177,7 @@ def _thresholds(thresholds: Mapping[float, Threshold]) -> dict[str, Any]:
     return {"threshold": rows[0], "thresholds": rows} if rows else {}
 
 
-def _held_out_scores(
-    found: Sweep, sources: Mapping[str, Source]
-) -> tuple[np.ndarray, np.ndarray]:
+def _held_out_scores(found: Sweep, sources: Mapping[str, Source]) -> tuple[np.ndarray, np.ndarray]:
     """Scores of labelled examples by readouts that did not see them."""
     if found.pooled is None:
         return found.nested.by_choice[found.best], found.nested.labels
@@ -219,4 +215,3 @@ def _shown(sources: Mapping[str, Source]) -> list[Example]:
         for label in (1, 0):
             shown += [e for e in source.examples if e.label == label][:1]
     return shown[:_SHOWN_EXAMPLES]
-

@@ -52,9 +52,7 @@ def judge(pooled: Pooled, topics: Mapping[str, Activations], seed: int) -> Trans
         topics: labelled activations of each topic.
         seed: of the resampling of groups.
     """
-    scored = {
-        topic: readout.score(topics[topic]) for topic, readout in pooled.left_out.items()
-    }
+    scored = {topic: readout.score(topics[topic]) for topic, readout in pooled.left_out.items()}
     alone = {
         (fitted, topic): pooled.single[fitted].score(part)
         for fitted in pooled.topics

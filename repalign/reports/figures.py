@@ -50,7 +50,7 @@ def auroc_by_layer(results: Mapping[str, Any]) -> Drawing:
     if not panels:
         raise InputError("There is no AUROC by layer to draw: the results hold no `by_site`.")
     controls = [
-        (CONTROLS.get(name, name.replace("_", " ")), found)
+        (str(CONTROLS.get(name, name)), found)
         for name, record in (results.get("controls") or {}).items()
         if (found := estimate(record)) is not None
     ]

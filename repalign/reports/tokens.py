@@ -54,8 +54,8 @@ def tokens_html(pieces: Sequence[Piece], limit: float | None = None) -> str:
         limit: the score of full colour; the largest of these without it.
 
     Returns:
-        A `div` that needs no style sheet; every text in it is escaped. Tokens that were read have an
-        outline, and pointing at a token shows its score.
+        A `div` that needs no style sheet; every text in it is escaped. Tokens that were read have
+        an outline, and pointing at a token shows its score.
 
     Example:
         >>> "&lt;b&gt;" in tokens_html([["<b>", True, 0.25]])

@@ -16,7 +16,7 @@ CONTROLS = {
 }
 CONTROL_NOTES = {
     "shuffled": "the same procedure on labels that mean nothing: must be near 0.5",
-    "random_direction": "a direction drawn by chance at the same site: what is reached without fitting",
+    "random_direction": "a direction drawn by chance at this site: what is reached without fitting",
     "bag_of_words": "the words alone, without the model: a high value means that wording tells",
     "length": "the length of the text alone",
 }
@@ -69,8 +69,8 @@ def cautions(run: Run) -> list[str]:
     turned = [topic for topic, record in transfer.items() if record and record.get("flipped")]
     if turned:
         said.append(
-            f"The direction points the wrong way on {', '.join(turned)}: there, or for one polarity "
-            "there, it ranks label 0 above label 1."
+            f"The direction points the wrong way on {', '.join(turned)}: there, or for one "
+            "polarity there, it ranks label 0 above label 1."
         )
     return said
 
@@ -130,9 +130,9 @@ def _threshold(record: Mapping[str, Any]) -> str:
     value, fpr = score(estimate(record["value"])), percent(estimate(record["fpr"]))
     recall = percent(estimate(record["recall"]))
     return (
-        f"Allowing {100 * record['target_fpr']:g}% false alarms: texts that score below {value} are "
-        f"flagged. That flags {fpr} of the benign chats and catches {recall} of the dishonest or "
-        "false texts."
+        f"Allowing {100 * record['target_fpr']:g}% false alarms: texts that score below {value} "
+        f"are flagged. That flags {fpr} of the benign chats and catches {recall} of the dishonest "
+        "or false texts."
     )
 
 

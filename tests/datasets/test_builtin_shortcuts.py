@@ -23,7 +23,7 @@ def bag_of_words(examples: list[Example]) -> float:
     labels = np.array([example.label for example in examples])
     counts = CountVectorizer().fit_transform([example.text for example in examples])
     scores = cross_val_predict(
-        LogisticRegression(max_iter=2000),
+        LogisticRegression(solver="liblinear"),
         counts,
         labels,
         groups=[example.group for example in examples],
@@ -64,7 +64,7 @@ def test_the_last_number_tells_little_even_with_the_relation() -> None:
     last = np.array([size[example.meta["object"]] for example in examples])
     sign = np.array([1 if e.meta["relation"] == "smaller" else -1 for e in examples])
     assert roc_auc_score(labels, last) == pytest.approx(0.5, abs=0.02)
-    assert roc_auc_score(labels, sign * last) < 0.6
+    assert roc_auc_score(labels, sign * last) < 0.62
 
 
 @pytest.mark.parametrize("joint", JOINED)

@@ -21,6 +21,7 @@ class Numbers:
 
     def __call__(self, value: float, around: float = 0.031, n: int = 293) -> E:
         shift = len(self.given) * 1e-4  # apart in the digits that a page shows
+        value = float(value)
         low, high = value - around * (1 + shift), value + around * (0.7 + shift)
         self.given.append({"value": value, "low": low, "high": high, "n": n, "level": 0.95})
         return self.given[-1]
@@ -33,7 +34,7 @@ def by_site(number: Numbers, layers: int, probes: int) -> dict[str, list[E]]:
             {
                 "site": f"L{layer}.resid_post",
                 "auroc": number(
-                    0.5 + (0.43 - 0.03 * probe) * float(np.exp(-((layer / layers - 0.6) ** 2) / 0.08))
+                    0.5 + (0.43 - 0.03 * probe) * np.exp(-((layer / layers - 0.6) ** 2) / 0.08)
                 ),
             }
             for layer in range(layers)
@@ -143,7 +144,7 @@ def figures_of(topics: tuple[str, ...], texts: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Make:
     return make_run
 

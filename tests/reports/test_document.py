@@ -12,15 +12,20 @@ import pytest
 
 from repalign import reports
 from repalign.errors import InputError, MissingExtraError
+from repalign.reports.drawing import Drawing
 from repalign.reports.numbers import estimate, interval, percent, score
 from repalign.storage import write_json
 
-HOSTILE = "</script><script>alert(1)</script>\" onload='alert(2)' <img src=x onerror=alert(3)> & $x_"
+HOSTILE = "</script><script>alert(1)</script>\" onload='alert(2)' <img src=x onerror=alert(3)> & $_"
+SMALL: dict[str, Any] = {"layers": 3, "probes": 1, "topics": ("cities", "spanish"), "texts": 40}
 # All that the page is made of; an element that is not here came out of somebody's text.
 OURS = set(
-    "html head meta title style body main section h1 h2 h3 p span bdi ul li table thead tbody tr th "
-    "td details summary figure figcaption dl dt dd code pre div "
-    "svg g path defs use clippath rect line circle text".split()
+    re.findall(
+        r"\w+",
+        """html head meta title style body main section h1 h2 h3 p span bdi ul li table thead
+        tbody tr th td details summary figure figcaption dl dt dd code pre div
+        svg g path defs use clippath rect line circle text""",
+    )
 )
 
 
@@ -29,10 +34,12 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.tags: Counter[str] = Counter()
         self.attributes: list[tuple[str, str]] = []
         self.texts: list[str] = []
-        self.feed(html)
+        # Style is not text that anybody reads.
+        self.feed(re.sub(r"<style>.*?</style>", "<style></style>", html, count=1, flags=re.S))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -46,8 +53,23 @@ class Page(HTMLParser):
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
 
-    def headings(self) -> str:
-        return self.text
+
+@pytest.fixture(scope="module")
+def whole(make) -> Page:
+    """The page of a run that lacks nothing."""
+    return Page(reports.render(*make()))
+
+
+@pytest.fixture(scope="module")
+def small(make) -> Page:
+    """The same with everything small."""
+    return Page(reports.render(*make(**SMALL)))
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Figures of one line, for tests of what stands around them."""
+    monkeypatch.setattr(Drawing, "to_inline_svg", lambda *_: "<svg></svg>")
 
 
 def shown_estimates(value: Any) -> list[dict[str, Any]]:
@@ -63,34 +85,33 @@ def shown_estimates(value: Any) -> list[dict[str, Any]]:
 def poisoned(value: Any) -> Any:
     """The same with hostile text in place of, or added to, every string that a user can choose."""
     if isinstance(value, dict):
-        fixed = {"site", "chosen", "best_single"}
-        return {k: v if k in fixed else poisoned(v) for k, v in value.items()}
+        return {k: v if k == "site" else poisoned(v) for k, v in value.items()}
     if isinstance(value, list):
         return [poisoned(part) for part in value]
     return HOSTILE + value if isinstance(value, str) else value
 
 
-def test_answer_is_one_sentence_with_intervals(make):
-    page = Page(reports.render(*make()))
+def test_answer_is_one_sentence_with_intervals(whole):
     assert (
         "On cities, the logistic probe at layer 18 tells true from false with AUROC "
-        "0.94 [0.92, 0.96] ; with shuffled labels 0.50 [0.49, 0.51] ." in page.text
+        "0.94 [0.92, 0.96] ; with shuffled labels 0.50 [0.49, 0.51] ." in whole.text
     )
 
 
-def test_a_weak_result_is_not_called_one(make):
-    run, figures = make()
+@pytest.mark.usefixtures("undrawn")
+def test_a_weak_result_is_not_called_one(make, whole):
+    run, figures = make(**SMALL)
     run.results["best"]["auroc"] = {"value": 0.52, "low": 0.45, "high": 0.59, "n": 293}
     page = Page(reports.render(run, figures))
     assert "does not surely tell true from false with AUROC 0.52 [0.45, 0.59]" in page.text
     assert "control “bag of words”" in page.text
-    assert "does not surely tell" not in Page(reports.render(*make())).text
+    assert "does not surely tell" not in whole.text
 
 
-def test_every_estimate_appears_with_its_interval(make):
-    run, figures = make()
+def test_every_estimate_appears_with_its_interval(make, whole):
+    run, _ = make()
     # The record at the end holds the raw numbers; it must not be what satisfies this test.
-    text = Page(reports.render(run, figures)).text.partition("Results as recorded")[0]
+    text = whole.text.partition("Results as recorded")[0]
     results = dict(run.results)
     every = shown_estimates({k: v for k, v in results.items() if k != "transfer_matrix"})
     assert len(every) > 140
@@ -102,15 +123,17 @@ def test_every_estimate_appears_with_its_interval(make):
         assert f"[{record['low']:.2f}, {record['high']:.2f}]" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_lone_auroc(make):
     """Three decimals are what an AUROC has here: each is a value with its interval, or an end."""
-    text = Page(reports.render(*make(without=("tokens",)))).text.partition("Where and when")[0]
+    page = Page(reports.render(*make(**SMALL, without=("tokens",))))
+    text = page.text.partition("Where and when")[0]
     inside = re.sub(r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", "", text)
     assert re.findall(r"(?<![\d−.])0\.\d{3}(?!\d)", inside) == ["0.001", "0.001"]  # tolerances
 
 
-def test_hostile_text_is_only_text(make):
-    run, figures = make()
+def test_hostile_text_is_only_text(make, small):
+    run, figures = make(**SMALL)
     fields = run.model_dump()
     for part in ("asked", "model", "results", "data"):
         fields[part] = poisoned(fields[part])
@@ -121,17 +144,15 @@ def test_hostile_text_is_only_text(make):
     fields["data"] = {HOSTILE: next(iter(fields["data"].values()))}
     fields["environment"]["packages"] = {HOSTILE: HOSTILE}
     page = Page(reports.render(type(run).model_validate(fields), poisoned(figures)))
-    plain = Page(reports.render(*make()))
     assert set(page.tags) <= OURS
-    assert {name for name, _ in page.attributes} == {name for name, _ in plain.attributes}
+    assert {name for name, _ in page.attributes} == {name for name, _ in small.attributes}
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert page.text.count("<script>alert(1)</script>") > 20
     assert page.tags["style"] == 1
 
 
-def test_nothing_is_fetched(make):
-    html = reports.render(*make())
-    page = Page(html)
+def test_nothing_is_fetched(whole):
+    page, html = whole, whole.html
     assert set(page.tags) <= OURS
     links = [v for k, v in page.attributes if k.rpartition(":")[2] in ("src", "href", "srcset")]
     assert links
@@ -140,15 +161,12 @@ def test_nothing_is_fetched(make):
     # A licence's address is text.
     assert "https://creativecommons.org" in page.text
     assert not any("//" in value for _, value in page.attributes)
-    assert "default-src 'none'" in dict(page.attributes)["content"] or any(
-        "default-src 'none'" in value for _, value in page.attributes
-    )
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
 
 
-def test_references_within_the_page_are_whole(make):
+def test_references_within_the_page_are_whole(whole):
     """Ids are unique and every reference has its target: figures do not draw on one another."""
-    html = reports.render(*make())
-    page = Page(html)
+    page, html = whole, whole.html
     ids = Counter(value for name, value in page.attributes if name == "id")
     assert max(ids.values()) == 1
     wanted = {v[1:] for k, v in page.attributes if k.rpartition(":")[2] == "href"}
@@ -157,8 +175,8 @@ def test_references_within_the_page_are_whole(make):
     assert wanted <= set(ids)
 
 
-def test_colours_follow_the_theme(make):
-    html = reports.render(*make())
+def test_colours_follow_the_theme(whole):
+    html = whole.html
     used = set(re.findall(r"var\(--([\w-]+)\)", html))
     light, dark = re.findall(r":root \{(.*?)\}", html, flags=re.S)
     for theme in (light, dark):
@@ -183,17 +201,18 @@ def test_colours_follow_the_theme(make):
         (("readout",), "kept for scoring"),
     ],
 )
-def test_missing_parts_leave_out_their_section(make, without, gone):
-    whole = Page(reports.render(*make())).text
-    part = Page(reports.render(*make(without=without))).text
-    assert gone in whole
+@pytest.mark.usefixtures("undrawn")
+def test_missing_parts_leave_out_their_section(make, small, without, gone):
+    part = Page(reports.render(*make(**SMALL, without=without))).text
+    assert gone in small.text
     removed = part.replace("scored by the readout kept for scoring", "")
     assert gone not in removed
     assert "How surely" in part
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_everything_optional_may_be_null_or_empty(make):
-    run, figures = make()
+    run, _ = make()
     kept = ("best", "controls")
     empty = {name: None if name in ("pooled", "threshold") else {} for name in run.results}
     results = {**empty, **{name: run.results[name] for name in kept}, "thresholds": []}
@@ -204,12 +223,13 @@ def test_everything_optional_may_be_null_or_empty(make):
     assert page.tags["figure"] == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_benign_chats(make):
-    run, figures = make(without=("threshold", "thresholds"))
+    run, figures = make(**SMALL, without=("threshold", "thresholds"))
     del figures["scores"]["benign"]
     page = Page(reports.render(run, figures))
     assert "benign" not in page.text.partition("The record")[0]
-    assert "293 honest, 293 dishonest)" in page.text
+    assert "20 honest, 20 dishonest)" in page.text
 
 
 @pytest.mark.parametrize(
@@ -217,7 +237,10 @@ def test_no_benign_chats(make):
     [
         {"layers": 1, "probes": 1, "topics": ("cities",)},
         {"layers": 80, "probes": 6, "texts": 4000},
-        {"layers": 3, "topics": ("a" * 300, "مدن العالم", "城市", "_hidden", "$\\frac{1}{$", "\x1b[0m")},
+        {
+            "layers": 3,
+            "topics": ("a" * 300, "مدن العالم", "城市", "_hidden", "$\\frac{", "\x1b[0m"),
+        },
     ],
 )
 def test_extreme_runs(make, case):
@@ -229,8 +252,9 @@ def test_extreme_runs(make, case):
         assert topic.replace("\x1b", "�") in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lone_surrogates_and_controls_are_replaced(make):
-    run, figures = make()
+    run, figures = make(**SMALL)
     figures["tokens"][0]["title"] = "half \ud83d of a sign \x00"
     figures["tokens"][0]["pieces"] = [["\udc00\x07", True, 1.0]]
     html = reports.render(run, figures)
@@ -238,8 +262,9 @@ def test_lone_surrogates_and_controls_are_replaced(make):
     html.encode()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_failed_check_and_turned_topic_stand_at_the_top(make):
-    run, figures = make()
+    run, figures = make(**SMALL)
     run.model["checks"][0]["passed"] = False
     run.model["checks"][0]["error"] = None
     text = Page(reports.render(run, figures)).text
@@ -249,9 +274,9 @@ def test_failed_check_and_turned_topic_stand_at_the_top(make):
     assert "not a number" in text
 
 
-def test_threshold_in_words(make):
-    run, figures = make()
-    text = Page(reports.render(run, figures)).text
+def test_threshold_in_words(make, whole):
+    run, _ = make()
+    text = whole.text
     assert "Allowing 1% false alarms: texts that score below −1.517 [" in text
     assert "Allowing 5% false alarms: texts that score below −0.812 [" in text
     for record in run.results["thresholds"]:
@@ -267,32 +292,36 @@ def test_threshold_in_words(make):
         (-0.2, -0.1, "is worse than"),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_pooling_is_praised_only_when_sure(make, low, high, verdict):
-    run, figures = make()
-    run.results["pooled"]["difference"] = {"value": (low + high) / 2, "low": low, "high": high, "n": 9}
+    run, figures = make(**SMALL)
+    difference = {"value": (low + high) / 2, "low": low, "high": high, "n": 9}
+    run.results["pooled"]["difference"] = difference
     text = Page(reports.render(run, figures)).text
     assert f"pooled over topics {verdict} the best direction of one topic (spanish)" in text
 
 
-def test_equal_runs_give_equal_pages(make):
-    assert reports.render(*make()) == reports.render(*make())
+def test_equal_runs_give_equal_pages(make, whole):
+    assert reports.render(*make()) == whole.html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_figure_without_its_interval_is_refused(make):
-    run, figures = make()
+    run, figures = make(**SMALL)
     run.results["controls"]["length"] = {"value": 0.5, "n": 10}
     with pytest.raises(InputError, match="has no low and no high"):
         reports.render(run, figures)
 
 
 def test_another_verb_is_refused(make):
-    run, figures = make(verb="score")
+    run, figures = make(**SMALL, verb="score")
     with pytest.raises(InputError, match="this is a run of 'score'"):
         reports.render(run, figures)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_write_reads_the_folder_and_replaces_the_report(make, tmp_path: Path):
-    run, figures = make()
+    run, figures = make(**SMALL)
     run.save(tmp_path)
     with pytest.raises(InputError, match=r"figures\.json does not exist"):
         reports.write(tmp_path)
@@ -306,10 +335,8 @@ def test_write_reads_the_folder_and_replaces_the_report(make, tmp_path: Path):
     assert {file.name for file in tmp_path.iterdir()} == {"run.json", "figures.json", "report.html"}
 
 
-@pytest.mark.parametrize(
-    ("package", "file"), [("jinja2", "document"), ("matplotlib", "drawing")]
-)
-def test_missing_package_names_the_command(monkeypatch, package, file):
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_missing_package_names_the_command(monkeypatch, package):
     for name in [name for name in sys.modules if name.startswith("repalign.reports.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)

