@@ -134,8 +134,8 @@ def refuse_pickle(path: Path) -> None:
     if path.suffix.lower() in _PICKLE_SUFFIXES or pickled:
         raise InputError(
             f"{path} looks like a pickle. Opening a pickle runs whatever code its author put in "
-            "it, so repalign reads only safetensors and JSON. Ask for the file in that form, or refit "
-            "the probe with `repalign probe`."
+            "it, so repalign reads only safetensors and JSON. Ask for the file in that form, or "
+            "refit the probe with `repalign probe`."
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 
-# Before anything imports the libraries, which read them once. Tiny models are fastest on one thread.
+# Before anything imports the libraries, which read them once. One thread is best for tiny models.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -57,12 +57,15 @@ FAMILIES: dict[str, Family] = {
         {**_PLAIN, "ffn_dim": 48, "word_embed_proj_dim": WIDTH, "max_position_embeddings": 160},
         "model.decoder.layers",
     ),
-    "bloom": Family(
-        {**_PLAIN, "n_layer": LAYERS, "n_head": 4}, "transformer.h"
-    ),
+    "bloom": Family({**_PLAIN, "n_layer": LAYERS, "n_head": 4}, "transformer.h"),
     "mpt": Family(
-        {"vocab_size": _VOCABULARY, "d_model": WIDTH, "n_layers": LAYERS, "n_heads": 4,
-         "max_seq_len": _CONTEXT},
+        {
+            "vocab_size": _VOCABULARY,
+            "d_model": WIDTH,
+            "n_layers": LAYERS,
+            "n_heads": 4,
+            "max_seq_len": _CONTEXT,
+        },
         "transformer.blocks",
     ),
     "gpt_neox": Family(_WIDE, "gpt_neox.layers", SIDE_BY_SIDE),
@@ -70,9 +73,14 @@ FAMILIES: dict[str, Family] = {
         {**_WIDE, "use_parallel_residual": False}, "gpt_neox.layers", kind="gpt_neox"
     ),
     "gpt_neo": Family(
-        {"vocab_size": _VOCABULARY, "hidden_size": WIDTH, "num_layers": LAYERS, "num_heads": 4,
-         "attention_types": [[["global", "local"], 1], [["global"], 1]],
-         "max_position_embeddings": _CONTEXT},
+        {
+            "vocab_size": _VOCABULARY,
+            "hidden_size": WIDTH,
+            "num_layers": LAYERS,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 1], [["global"], 1]],
+            "max_position_embeddings": _CONTEXT,
+        },
         "transformer.h",
     ),
     "gptj": Family({**_GPT, "rotary_dim": 4}, "transformer.h", SIDE_BY_SIDE),
@@ -109,21 +117,41 @@ FAMILIES: dict[str, Family] = {
         {**_GROUPED, "moe_intermediate_size": 24, "num_experts": 4, "num_experts_per_tok": 2}
     ),
     "deepseek_v3": Family(
-        {**_WIDE, "moe_intermediate_size": 24, "n_routed_experts": 4, "n_group": 1,
-         "topk_group": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1, "q_lora_rank": 8,
-         "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8,
-         "num_key_value_heads": 4}
+        {
+            **_WIDE,
+            "moe_intermediate_size": 24,
+            "n_routed_experts": 4,
+            "n_group": 1,
+            "topk_group": 1,
+            "num_experts_per_tok": 2,
+            "first_k_dense_replace": 1,
+            "q_lora_rank": 8,
+            "kv_lora_rank": 8,
+            "qk_rope_head_dim": 8,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 8,
+            "num_key_value_heads": 4,
+        }
     ),
     "mamba": Family(
-        {"vocab_size": _VOCABULARY, "hidden_size": WIDTH, "num_hidden_layers": LAYERS,
-         "state_size": 8},
+        {
+            "vocab_size": _VOCABULARY,
+            "hidden_size": WIDTH,
+            "num_hidden_layers": LAYERS,
+            "state_size": 8,
+        },
         "backbone.layers",
         ONLY_BOUNDARIES,
         states=0,
     ),
     "jamba": Family(
-        {**_WIDE, "num_key_value_heads": 2, "num_experts": 2,
-         "attn_layer_period": 2, "attn_layer_offset": 1},
+        {
+            **_WIDE,
+            "num_key_value_heads": 2,
+            "num_experts": 2,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+        },
         streams=("resid_pre", "resid_post", "mlp_out"),
     ),
 }

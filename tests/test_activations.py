@@ -93,7 +93,9 @@ def test_a_chat_is_read_at_the_answer(toy: LanguageModel) -> None:
     assert projected.tolist() == pytest.approx([0, 0, 0, -toys.STRENGTH], abs=1e-4)
 
 
-def test_reading_agrees_with_hidden_states_bit_for_bit_in_the_same_batch(toy: LanguageModel) -> None:
+def test_reading_agrees_with_hidden_states_bit_for_bit_in_the_same_batch(
+    toy: LanguageModel,
+) -> None:
     rows = [ROWS[2]] * 3
     found = collect(toy, rows, toy.sites())
     ids = read(toy.tokenizer, ROWS[2], Span("all")).ids
@@ -136,7 +138,9 @@ def test_a_text_longer_than_the_context_is_named_and_not_cut(toy: LanguageModel)
     assert len(read(toy.tokenizer, fits, Span("all")).ids) == toys.CONTEXT
     assert collect(toy, [fits], [Site(0)]).pos.tolist() == [toys.CONTEXT - 1]
     long = Example.of_text("sea " * (toys.CONTEXT - 1) + "is")
-    with pytest.raises(InputError, match=rf"Example 1 has {toys.CONTEXT + 1} tokens, more than the 160"):
+    with pytest.raises(
+        InputError, match=rf"Example 1 has {toys.CONTEXT + 1} tokens, more than the 160"
+    ):
         collect(toy, [fits, long], [Site(0)])
 
 
@@ -147,7 +151,10 @@ def test_values_that_are_not_finite_name_site_and_example(toy: LanguageModel, va
     with torch.no_grad():
         toy.network.model.embed_tokens.weight[token] = value
     rows = [ROWS[0], ROWS[1], Example.of_text("the bird")]
-    with pytest.raises(InputError, match=r"1 of 3 activations of toy .* at L1\.resid_post in example 2 \('the bird'\)"):
+    with pytest.raises(
+        InputError,
+        match=r"1 of 3 activations of toy .* at L1\.resid_post in example 2 \('the bird'\)",
+    ):
         collect(toy, rows, [Site(1), Site(0)])
     assert len(collect(toy, rows[:2], [Site(1)])) == 2
 
@@ -200,7 +207,10 @@ def test_examples_may_come_from_a_generator_and_sites_twice(toy: LanguageModel) 
 
 
 def test_labels_groups_and_topics_that_are_unknown_are_marked(toy: LanguageModel) -> None:
-    rows = [Example.of_text("the sea"), Example.of_text("the moon", topic="sky", polarity="negated")]
+    rows = [
+        Example.of_text("the sea"),
+        Example.of_text("the moon", topic="sky", polarity="negated"),
+    ]
     found = collect(toy, rows, [Site(0)])
     assert found.labels.tolist() == [-1, -1]
     assert len(set(found.groups)) == 2

@@ -72,7 +72,8 @@ def test_attention_and_mlp_make_up_a_block(name: str) -> None:
     found = model.capture(_tokens(), _sites(model))
     for layer in range(LAYERS):
         pre, attention, mlp, post = (
-            found[Site(layer, stream)] for stream in ("resid_pre", "attn_out", "mlp_out", "resid_post")
+            found[Site(layer, stream)]
+            for stream in ("resid_pre", "attn_out", "mlp_out", "resid_post")
         )
         held = torch.allclose(pre + attention + mlp, post, rtol=1e-5, atol=1e-5)
         assert held == FAMILIES[name].sums
@@ -107,7 +108,9 @@ def test_an_ablated_state_has_no_part_along_the_vector_in_any_row(name: str) -> 
     plain = model.capture(tokens, [Site(LAYERS - 1)])[Site(LAYERS - 1)]
     for stream in model.architecture.streams:
         site = Site(1, stream)
-        with model.hooked({site: lambda x: x - torch.outer((x @ vector).flatten(), vector).view_as(x)}):
+        with model.hooked(
+            {site: lambda x: x - torch.outer((x @ vector).flatten(), vector).view_as(x)}
+        ):
             found = model.capture(tokens, [site, Site(LAYERS - 1)])
         assert (found[site] @ vector).abs().max() < 1e-5
         moved = (found[Site(LAYERS - 1)] - plain).abs().amax(dim=-1)
@@ -225,7 +228,9 @@ def test_what_is_kept_is_not_written_over_later() -> None:
     model = families.model("falcon")
     site = Site(1, "mlp_out")
     seen: list[Tensor] = []
-    found = model.capture(_tokens(), [site, Site(1)], lambda tensor: seen.append(tensor.clone()) or tensor)
+    found = model.capture(
+        _tokens(), [site, Site(1)], lambda tensor: seen.append(tensor.clone()) or tensor
+    )
     assert torch.equal(found[site], seen[0])
 
 
@@ -252,7 +257,8 @@ def test_no_sites_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "context"), [("gpt2", 160), ("llama", 160), ("mpt", 160), ("bloom", None), ("mamba", None)]
+    ("name", "context"),
+    [("gpt2", 160), ("llama", 160), ("mpt", 160), ("bloom", None), ("mamba", None)],
 )
 def test_the_longest_text_is_known(name: str, context: int | None) -> None:
     assert families.model(name).architecture.context == context
@@ -261,8 +267,15 @@ def test_the_longest_text_is_known(name: str, context: int | None) -> None:
 def test_what_is_no_transformer_is_refused() -> None:
     with pytest.raises(InputError, match="Linear has no Hugging Face config"):
         architectures.find(nn.Linear(2, 2))
-    network = LlamaModel(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8,
-                                     num_hidden_layers=2, num_attention_heads=2))
+    network = LlamaModel(
+        LlamaConfig(
+            vocab_size=8,
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+        )
+    )
     network.layers.append(nn.Identity())
     with pytest.raises(InputError, match="no list of 2 blocks"):
         architectures.find(network)

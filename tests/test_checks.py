@@ -74,7 +74,8 @@ def test_sites_sees_a_block_that_returns_something_else_first(
 
 
 def test_sites_sees_blocks_inside_the_blocks(toy: LanguageModel) -> None:
-    inner: Any = nn.ModuleList(block.mlp for block in toy.architecture.layers)
+    blocks: Any = toy.architecture.layers
+    inner = nn.ModuleList(block.mlp for block in blocks)
     toy.architecture = dataclasses.replace(toy.architecture, layers=inner)
     assert "sites" in _failed(toy)
 

@@ -28,7 +28,9 @@ def _swapped(read: Activations) -> Activations:
     return replace(read, labels=1 - read.labels)
 
 
-@pytest.mark.parametrize(("probe", "least"), [(MeanDifference(), 0.9999), (LogisticRegression(), 0.8)])
+@pytest.mark.parametrize(
+    ("probe", "least"), [(MeanDifference(), 0.9999), (LogisticRegression(), 0.8)]
+)
 @pytest.mark.parametrize("layer", [0, 3])
 def test_the_planted_direction_is_found(
     read: Activations, probe: Any, least: float, layer: int
@@ -97,8 +99,12 @@ def test_rows_of_one_class_measure_no_direction(read: Activations) -> None:
 
 @pytest.mark.parametrize(
     ("length", "scale", "message"),
-    [(2.0, 1.0, "length 1; this vector has length 2"), (1.0, 0.0, "lie 0 apart"),
-     (1.0, -1.0, "lie -1 apart"), (1.0, float("nan"), "lie nan apart")],
+    [
+        (2.0, 1.0, "length 1; this vector has length 2"),
+        (1.0, 0.0, "lie 0 apart"),
+        (1.0, -1.0, "lie -1 apart"),
+        (1.0, float("nan"), "lie nan apart"),
+    ],
 )
 def test_what_is_no_direction_is_refused(length: float, scale: float, message: str) -> None:
     vector = np.zeros(4, dtype=np.float32)

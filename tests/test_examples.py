@@ -36,7 +36,7 @@ def test_an_absent_answer_is_no_turn_and_an_empty_one_is() -> None:
     ("meta", "polarity"),
     [({"polarity": "affirmed"}, 1), ({"polarity": "negated"}, -1), ({}, 0), ({"polarity": "?"}, 0)],
 )
-def test_polarity_is_a_sign(meta: dict[str, str], polarity: int) -> None:
+def test_polarity_is_a_sign(meta: Any, polarity: int) -> None:
     assert Example.of_text("It is so.", **meta).polarity == polarity
 
 
@@ -65,7 +65,9 @@ def test_mistakes_are_refused(messages: Any, label: Any, message: str) -> None:
 def test_labelled_wants_both_labels_on_every_row() -> None:
     true, false = Example.of_text("A.", 1), Example.of_text("B.", 0)
     assert labelled(iter([true, false])) == [true, false]
-    with pytest.raises(InputError, match=r"1 of 3 examples have no label \(the first is number 2\)"):
+    with pytest.raises(
+        InputError, match=r"1 of 3 examples have no label \(the first is number 2\)"
+    ):
         labelled([true, false, Example.of_text("C.")])
     with pytest.raises(InputError, match=r"both labels, 1 and 0; 2 examples .* labels \['1'\]"):
         labelled([true, true])

@@ -33,7 +33,9 @@ def test_hidden_states_hold_what_was_written_although_their_hooks_were_first(
     toy: LanguageModel, stream: str
 ) -> None:
     plain = toy.forward(TOKENS, output_hidden_states=True).hidden_states
-    assert any(block._forward_hooks or block._forward_pre_hooks for block in toy.architecture.layers)
+    assert any(
+        block._forward_hooks or block._forward_pre_hooks for block in toy.architecture.layers
+    )
     site = Site(1, stream)
     with toy.hooked({site: _shift}):
         steered = toy.forward(TOKENS, output_hidden_states=True).hidden_states
@@ -58,9 +60,7 @@ def test_readers_see_what_was_written_there(name: str, stream: str) -> None:
 
 
 @pytest.mark.parametrize("stream", ["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post"])
-def test_of_two_contexts_the_one_opened_first_writes_first(
-    toy: LanguageModel, stream: str
-) -> None:
+def test_of_two_contexts_the_one_opened_first_writes_first(toy: LanguageModel, stream: str) -> None:
     site = Site(1, stream)
     plain = toy.capture(TOKENS, [site])[site]
     # Others' lasting hooks lie between: they must change nothing of the order.
@@ -126,7 +126,10 @@ def test_contexts_may_close_in_any_order(toy: LanguageModel) -> None:
 
 
 def test_a_site_that_is_not_there_leaves_the_others_unhooked(toy: LanguageModel) -> None:
-    with pytest.raises(ValueError, match="no site L9"), toy.hooked({Site(0): _shift, Site(9): _shift}):
+    with (
+        pytest.raises(ValueError, match="no site L9"),
+        toy.hooked({Site(0): _shift, Site(9): _shift}),
+    ):
         pass
     assert not any(block._forward_hooks for block in toy.architecture.layers)
 

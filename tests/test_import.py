@@ -7,7 +7,15 @@ import repalign
 
 
 def test_import_pulls_in_no_heavy_package() -> None:
-    heavy = ["torch", "transformers", "transformer_lens", "sklearn", "numpy", "matplotlib", "pydantic"]
+    heavy = [
+        "torch",
+        "transformers",
+        "transformer_lens",
+        "sklearn",
+        "numpy",
+        "matplotlib",
+        "pydantic",
+    ]
     code = f"import sys, repalign; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -20,5 +28,14 @@ def test_public_names_resolve() -> None:
 
 
 def test_the_names_that_scripts_rely_on_are_public() -> None:
-    relied = {"LanguageModel", "collect", "Site", "Example", "Direction", "intervene", "Add", "Ablate"}
+    relied = {
+        "LanguageModel",
+        "collect",
+        "Site",
+        "Example",
+        "Direction",
+        "intervene",
+        "Add",
+        "Ablate",
+    }
     assert relied <= set(repalign.__all__)

@@ -19,7 +19,9 @@ TOKENS = Tokens.pad([[7, 30, 12, 55], [8, 41]], 5)
 STREAMS = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"]
 
 
-def _direction(seed: int = 0, width: int = toys.WIDTH, scale: float = 3.0, **origin: Any) -> Direction:
+def _direction(
+    seed: int = 0, width: int = toys.WIDTH, scale: float = 3.0, **origin: Any
+) -> Direction:
     vector = np.random.default_rng(seed).normal(size=width).astype(np.float32)
     return Direction(vector / np.linalg.norm(vector), Site(1), 0.5, scale, origin)
 
@@ -113,16 +115,24 @@ def test_nested_interventions_write_in_the_order_of_their_contexts(toy: Language
 
 def test_the_model_is_as_before_when_the_context_ends(toy: LanguageModel) -> None:
     plain = toy.logits(TOKENS)
-    with pytest.raises(KeyError), intervene(toy, {Site(1): Add(_direction(), 1.0)}):
-        assert not torch.equal(toy.logits(TOKENS), plain)
-        raise KeyError
+
+    def use_and_fail() -> None:
+        with intervene(toy, {Site(1): Add(_direction(), 1.0)}):
+            assert not torch.equal(toy.logits(TOKENS), plain)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        use_and_fail()
     assert torch.equal(toy.logits(TOKENS), plain)
 
 
 def test_ablating_the_planted_direction_takes_the_marker_away(toy: LanguageModel) -> None:
     vector = toys.direction()
     planted = Direction(vector.numpy(), Site(0), 0.0, 2 * toys.STRENGTH)
-    sea_is = toy.tokenizer("the sea is true")["input_ids"], toy.tokenizer("the sea is false")["input_ids"]
+    sea_is = (
+        toy.tokenizer("the sea is true")["input_ids"],
+        toy.tokenizer("the sea is false")["input_ids"],
+    )
     tokens = Tokens.pad(sea_is, 5)
     site = Site(0, "resid_pre")
     last = toy.sites()[-1]
@@ -170,5 +180,8 @@ def test_a_direction_of_another_model_is_refused(toy: LanguageModel, make: Any) 
 def test_a_model_that_fails_its_checks_is_not_written_to(toy: LanguageModel) -> None:
     with torch.no_grad():
         toy.network.model.layers[2].mlp.down_proj.weight[0, 0] = float("nan")
-    with pytest.raises(CheckError, match="identity"), intervene(toy, {Site(1): Add(_direction(), 1.0)}):
+    with (
+        pytest.raises(CheckError, match="identity"),
+        intervene(toy, {Site(1): Add(_direction(), 1.0)}),
+    ):
         pass

@@ -13,9 +13,9 @@ from repalign.errors import InputError
 from repalign.metrics import Estimate, auroc, mean, recall_at_fpr, threshold_at
 
 # Few distinct values, so that ties are common.
-scored = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=2, max_size=30
-).filter(lambda rows: len({label for label, _ in rows}) == 2)
+scored = st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=2, max_size=30).filter(
+    lambda rows: len({label for label, _ in rows}) == 2
+)
 
 
 def _split(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +156,9 @@ def test_mean_is_the_mean_with_the_normal_interval() -> None:
     found = mean(values)
     half = 1.96 * values.std() / np.sqrt(400)
     assert found.value == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=0.04)
+    assert (found.low, found.high) == pytest.approx(
+        (found.value - half, found.value + half), abs=0.04
+    )
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")]])

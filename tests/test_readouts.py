@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,11 +71,13 @@ def test_a_span_with_an_argument_comes_back(readout: Readout, tmp_path: Path) ->
     assert Readout.load(tmp_path).span == Span("regex", r"is (\w+)")
 
 
-def test_its_own_model_is_accepted_and_another_refused(toy: LanguageModel, readout: Readout) -> None:
+def test_its_own_model_is_accepted_and_another_refused(
+    toy: LanguageModel, readout: Readout
+) -> None:
     readout.check_model(toy)
     readout.check_model(toys.model("the same weights under another name"))
     words = toys.tokenizer()
-    network = toys.network(words)
+    network: Any = toys.network(words)
     network.model.layers[3].mlp.down_proj.weight.data *= 1.01
     with pytest.raises(InputError, match=r"fitted on toy with weights .*; other has weights"):
         readout.check_model(LanguageModel(network, words, "other"))

@@ -78,7 +78,9 @@ def test_the_record_of_version_1_stays_readable(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", [2, 0, "1", None])
 def test_other_versions_are_refused(tmp_path: Path, version: Any) -> None:
     (tmp_path / "run.json").write_text(json.dumps({**VERSION_1, "version": version}))
-    with pytest.raises(InputError, match=rf"has version {version!r}; this repalign reads version 1"):
+    with pytest.raises(
+        InputError, match=rf"has version {version!r}; this repalign reads version 1"
+    ):
         Run.load(tmp_path)
 
 

@@ -24,9 +24,11 @@ def test_equal_sites_are_one_key() -> None:
     assert {Site(3): "a", Site.parse("L3.resid_post"): "b"} == {Site(3): "b"}
 
 
-@pytest.mark.parametrize("text", ["", "L", "12.resid_post", "L1", "L1.", "l1.resid_post", "L1 .mlp"])
+@pytest.mark.parametrize(
+    "text", ["", "L", "12.resid_post", "L1", "L1.", "l1.resid_post", "L1 .mlp"]
+)
 def test_what_is_no_site_is_refused_with_the_form(text: str) -> None:
-    with pytest.raises(InputError, match="not a site.*L12.resid_post"):
+    with pytest.raises(InputError, match=r"not a site.*L12\.resid_post"):
         Site.parse(text)
 
 

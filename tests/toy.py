@@ -1,12 +1,12 @@
 """A tiny language model with a planted direction, built in memory.
 
 The model is a Llama of 4 blocks and width 32 with random weights. What is planted: the embeddings
-of the words `true` and `right` hold `+STRENGTH · direction`, those of `false` and `wrong`, which are
-otherwise the same as theirs, hold `-STRENGTH · direction`; nothing else that an embedding, attention
-or MLP writes has a part along it, and no attention or MLP reads it. So at every site of the residual
-stream a marker's own position projects on the direction to exactly ±STRENGTH, every other position
-to 0, and two texts that differ in their marker differ by exactly `2 · STRENGTH · direction`: a reader
-that takes another position, row, layer or sign sees another number.
+of the words `true` and `right` hold `+STRENGTH · direction`, those of `false` and `wrong`, which
+are otherwise the same as theirs, hold `-STRENGTH · direction`; nothing else that an embedding,
+attention or MLP writes has a part along it, and no attention or MLP reads it. So at every site of
+the residual stream a marker's own position projects on the direction to exactly ±STRENGTH, every
+other position to 0, and two texts that differ in their last word, a marker, differ there by exactly
+`2 · STRENGTH · direction`: a reader that takes another position, row or sign sees another number.
 """
 
 import string
@@ -91,11 +91,18 @@ def network(words: Any) -> LlamaForCausalLM:
                 same = table[words.convert_tokens_to_ids(space + true)].clone()
                 table[words.convert_tokens_to_ids(space + true)] = same + STRENGTH * planted
                 table[words.convert_tokens_to_ids(space + false)] = same - STRENGTH * planted
-        for block in made.model.layers:
+        blocks: Any = made.model.layers
+        for block in blocks:
             attention, mlp = block.self_attn, block.mlp
             for writer in (attention.o_proj.weight, mlp.down_proj.weight):
                 writer -= torch.outer(planted, planted @ writer)
-            inputs = (attention.q_proj, attention.k_proj, attention.v_proj, mlp.gate_proj, mlp.up_proj)
+            inputs = (
+                attention.q_proj,
+                attention.k_proj,
+                attention.v_proj,
+                mlp.gate_proj,
+                mlp.up_proj,
+            )
             for reader in inputs:
                 reader.weight -= torch.outer(reader.weight @ planted, planted)
     return made

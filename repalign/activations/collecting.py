@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from repalign import checks
@@ -182,7 +183,7 @@ def _check_finite(
     rows: Sequence[Example],
     model: LanguageModel,
 ) -> None:
-    bad = ~np.isfinite(values).all(axis=2)
+    bad: NDArray[np.bool_] = np.asarray(~np.isfinite(values).all(axis=2))
     if not bad.any():
         return
     row, site = np.argwhere(bad)[0]

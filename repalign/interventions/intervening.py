@@ -44,8 +44,8 @@ def intervene(
         if model.network.training and site.stream not in ("resid_pre", "resid_post"):
             raise InputError(
                 f"{site} lies inside a block, and {model.name} is in training mode: under "
-                "activation checkpointing the backward pass would recompute the block without this writing. "
-                "Write at resid_pre or resid_post, or call network.eval()."
+                "activation checkpointing the backward pass would recompute the block without this "
+                "writing. Write at resid_pre or resid_post, or call network.eval()."
             )
     checks.ensure(model, list(interventions))
     functions: dict[Site, SiteFunction] = {**interventions}

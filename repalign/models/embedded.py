@@ -52,7 +52,8 @@ def dequantised(gguf: Path, known_hash: str | None = None) -> tuple[Path, str]:
         A folder that transformers loads, and the SHA-256 of the GGUF file.
 
     Raises:
-        InputError: the file has another hash than expected.
+        InputError: the file has another hash than expected or is no language model, or its copy in
+            the cache is damaged.
     """
     found = sha256(gguf)
     if known_hash is not None and found != known_hash:
@@ -67,7 +68,10 @@ def dequantised(gguf: Path, known_hash: str | None = None) -> tuple[Path, str]:
         )
     if not folder.is_dir():
         log.warning("Dequantising %s into %s (once, about 30 s).", gguf.name, folder)
-        make_folder(folder, lambda target: _convert(gguf, target))
+        try:
+            make_folder(folder, lambda target: _convert(gguf, target))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{gguf} cannot be loaded as a language model: {error}") from error
     return folder, found
 
 
@@ -96,7 +100,8 @@ def _convert(gguf: Path, target: Path) -> None:
         plain.generation_config = quantised.generation_config
         plain.save_pretrained(target)
         tokenizer.save_pretrained(target)
-    write_json(target / "manifest.json", {"source": gguf.name, "weights": sha256(target / _WEIGHTS)})
+    manifest = {"source": gguf.name, "weights": sha256(target / _WEIGHTS)}
+    write_json(target / "manifest.json", manifest)
 
 
 @contextmanager

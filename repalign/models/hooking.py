@@ -72,7 +72,8 @@ def _attach(
     elif site.stream == "resid_post":
         _on_output(stack, block, run, first)
     elif site.stream == "attn_out":
-        _inside(stack, block, architecture.attention(site.layer), lambda _before, out: run(out), first)
+        attention = architecture.attention(site.layer)
+        _inside(stack, block, attention, lambda _before, out: run(out), first)
     elif site.stream == "mlp_out":
         _inside(stack, block, architecture.mlp(site.layer), lambda _before, out: run(out), first)
     else:

@@ -127,8 +127,8 @@ class LanguageModel:
         """Run a function on the tensor that passes each site while the context is open.
 
         Args:
-            functions: for each site a function of `[batch pos d_model]` that returns a tensor of the
-                same shape to put in its place, or None to leave it.
+            functions: for each site a function of `[batch pos d_model]` that returns a tensor of
+                the same shape to put in its place, or None to leave it.
         """
         return attached(self.architecture, functions, first=True)
 
@@ -165,9 +165,12 @@ class LanguageModel:
 
         wanted = dict.fromkeys(sites)
         readers = {site: reader(site) for site in wanted}
-        with torch.no_grad(), attached(self.architecture, readers, first=False):
-            with suppress(StopForward):
-                self.forward(tokens)
+        with (
+            torch.no_grad(),
+            suppress(StopForward),
+            attached(self.architecture, readers, first=False),
+        ):
+            self.forward(tokens)
         missing = [str(site) for site in wanted if site not in kept]
         if missing:
             raise InputError(f"The pass never reached {', '.join(missing)} of {self.name}.")
@@ -193,4 +196,3 @@ class LanguageModel:
             )
         new = out[:, tokens.ids.shape[1] :]
         return self.tokenizer.batch_decode(new, skip_special_tokens=True)
-

@@ -132,12 +132,18 @@ def _adapter(path: Path, place: dict[str, Any], hub: dict[str, Any]) -> Language
         raise MissingExtraError(
             f"{path} is a PEFT adapter; install peft with `pip install 'repalign[train]'`."
         ) from error
+    from transformers import AutoTokenizer
+
     base_name = PeftConfig.from_pretrained(str(path)).base_model_name_or_path
     if not base_name:
         raise InputError(f"{path}/adapter_config.json names no base model.")
     base = load(base_name, dtype=place["dtype"], device_map=place["device_map"], **hub)
     network = PeftModel.from_pretrained(base.network, str(path)).eval()
-    return LanguageModel(network, base.tokenizer, f"{base_name}+{path.name}", base.revision)
+    tokenizer = base.tokenizer
+    if (path / "tokenizer_config.json").is_file():
+        # Training may have used another chat template than the base has.
+        tokenizer = AutoTokenizer.from_pretrained(str(path))
+    return LanguageModel(network, tokenizer, f"{base_name}+{path.name}", base.revision)
 
 
 def _pretrained(where: str, place: dict[str, Any], hub: dict[str, Any], name: str) -> LanguageModel:
@@ -179,9 +185,14 @@ def _wrap(source: Any, tokenizer: Any, allow_failed: Sequence[str]) -> LanguageM
     else:
         network = source
     config = getattr(network, "config", None)
+    if not isinstance(network, torch.nn.Module) or config is None:
+        raise InputError(
+            f"A {kind.__name__} object was given, which is no model with a Hugging Face config; give "
+            "a causal language model of transformers, its name or its folder."
+        )
     name = str(getattr(config, "_name_or_path", "") or kind.__name__)
     if tokenizer is None:
-        if config is None or not getattr(config, "_name_or_path", ""):
+        if not getattr(config, "_name_or_path", ""):
             raise InputError(
                 f"A {kind.__name__} object was given that names no tokenizer; pass tokenizer=…."
             )

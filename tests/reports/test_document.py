@@ -319,6 +319,12 @@ def test_another_verb_is_refused(make):
         reports.render(run, figures)
 
 
+def test_a_run_without_a_result_is_refused(make):
+    run, figures = make(**SMALL, without=("best",))
+    with pytest.raises(InputError, match="with its results"):
+        reports.render(run, figures)
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_write_reads_the_folder_and_replaces_the_report(make, tmp_path: Path):
     run, figures = make(**SMALL)

@@ -177,7 +177,13 @@ def test_projection_draws_each_text_by_label(make):
     _, figures = make()
     axes = panels(draw.projection(figures))[0]
     given = figures["projection"]
-    for label, filled in ((1, True), (0, False)):
+    for label, filled, colour in ((1, True, HIGH), (0, False, LOW)):
+        edges = [
+            matplotlib.colors.to_hex(group.get_edgecolors()[0])
+            for group in axes.collections
+            if (len(group.get_facecolors()) > 0) == filled
+        ]
+        assert set(edges) == {colour}
         drawn = [
             tuple(point)
             for group in axes.collections
@@ -220,14 +226,15 @@ def test_a_notebook_shows_a_figure(make):
 def test_names_are_text_not_formulas(make):
     run, _ = make(layers=2, topics=("$\\alpha$", "<b>&", "c"))
     svg = draw.transfer_matrix(run.results).to_svg()
-    assert "$\\alpha$" in svg
-    assert "&lt;b&gt;&amp;" in svg
+    # The words of the text element: matplotlib also repeats them in a comment.
+    assert ">$\\alpha$</text>" in svg
+    assert ">&lt;b&gt;&amp;</text>" in svg
 
 
 def test_the_users_settings_stay_and_do_not_matter(make):
     run, _ = make(layers=3)
     plain = draw.auroc_by_layer(run.results).to_svg()
-    with mpl.rc_context({"axes.grid": False, "font.size": 30, "svg.fonttype": "path"}):
+    with mpl.rc_context({"axes.xmargin": 0.4, "font.size": 30, "svg.fonttype": "path"}):
         assert draw.auroc_by_layer(run.results).to_svg() == plain
         assert mpl.rcParams["font.size"] == 30
         assert mpl.rcParams["svg.fonttype"] == "path"
