@@ -186,7 +186,7 @@ def _check_finite(
     bad: NDArray[np.bool_] = np.asarray(~np.isfinite(values).all(axis=2))
     if not bad.any():
         return
-    row, site = np.argwhere(bad)[0]
+    row, site = (int(index) for index in np.argwhere(bad)[0])
     raise InputError(
         f"{int(bad.any(axis=1).sum())} of {len(values)} activations of {model.name} are NaN or "
         f"infinite, first at {sites[site]} in example {example[row]} "

@@ -187,8 +187,8 @@ def _wrap(source: Any, tokenizer: Any, allow_failed: Sequence[str]) -> LanguageM
     config = getattr(network, "config", None)
     if not isinstance(network, torch.nn.Module) or config is None:
         raise InputError(
-            f"A {kind.__name__} object was given, which is no model with a Hugging Face config; give "
-            "a causal language model of transformers, its name or its folder."
+            f"A {kind.__name__} object was given, which is no model with a Hugging Face config; "
+            "give a causal language model of transformers, its name or its folder."
         )
     name = str(getattr(config, "_name_or_path", "") or kind.__name__)
     if tokenizer is None:
