@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -92,9 +91,9 @@ class LanguageModel:
                 return int(token)
         return 0
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """A short hash of the weights at the time of the first call."""
+        """A short hash of the weights as they are now: training changes it."""
         return weights_fingerprint(self.network)
 
     def sites(self, stream: str = "resid_post") -> list[Site]:

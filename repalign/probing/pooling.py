@@ -22,9 +22,10 @@ from repalign.readouts import Readout, ensemble
 from repalign.sites import Site
 from repalign.spans import Span
 
+# Both chosen by AUROC on left-out topics: experiments/pooling/results.json.
 SHRINKAGE = 1.0
-"""Multiple of the mean variance added to every variance; 0.1 to 1 differ by 0.02 AUROC."""
-SHARE_OF_SITES = 5
+"""Multiple of the mean variance that is added to every variance."""
+SHARE_OF_SITES = 9
 """One site in this many is kept for the ensemble."""
 
 Subset = frozenset[str]
@@ -54,7 +55,14 @@ class Pooled:
     """Mean AUROC of each site on left-out topics: what the choice of sites rests on."""
 
 
-def fit_pooled(parts: Mapping[str, Activations], span: Span, origin: Mapping[str, Any]) -> Pooled:
+def fit_pooled(
+    parts: Mapping[str, Activations],
+    span: Span,
+    origin: Mapping[str, Any],
+    *,
+    shrinkage: float = SHRINKAGE,
+    share_of_sites: int = SHARE_OF_SITES,
+) -> Pooled:
     """Fit on all topics, on all but each, and on each alone.
 
     For a left-out topic the sites are chosen on the other topics, each left out in turn, so nothing
@@ -65,6 +73,8 @@ def fit_pooled(parts: Mapping[str, Activations], span: Span, origin: Mapping[str
             a left-out topic would have nothing to rest on (with two, all sites are kept).
         span: the span that was read.
         origin: recorded in the readouts.
+        shrinkage: multiple of the mean variance that is added to every variance.
+        share_of_sites: one site in this many is kept.
     """
     topics = tuple(parts)
     sites = next(iter(parts.values())).sites
@@ -73,7 +83,9 @@ def fit_pooled(parts: Mapping[str, Activations], span: Span, origin: Mapping[str
     def at_site(site: Site) -> dict[Subset, tuple[np.ndarray, float]]:
         scale = _spread(parts.values(), site)
         moments = {topic: _moments(part, site, scale) for topic, part in parts.items()}
-        return {subset: _weights([moments[t] for t in subset], scale) for subset in subsets}
+        return {
+            subset: _weights([moments[t] for t in subset], scale, shrinkage) for subset in subsets
+        }
 
     weights = dict(in_threads(at_site, sites))
     values = _site_values(parts, weights)
@@ -83,10 +95,10 @@ def fit_pooled(parts: Mapping[str, Activations], span: Span, origin: Mapping[str
             site: float(np.mean([values[site, topic, without] for topic in judged_on] or [0.0]))
             for site in sites
         }
-        count = max(1, len(sites) // SHARE_OF_SITES) if judged_on else len(sites)
+        count = max(1, len(sites) // share_of_sites) if judged_on else len(sites)
         best = sorted(sites, key=lambda site: (-scored[site], site))[:count]
         members = [(site, *weights[site][subset]) for site in sorted(best)]
-        trained = {**origin, "topics": sorted(subset), "probe": f"pooled_lda({SHRINKAGE=})"}
+        trained = {**origin, "topics": sorted(subset), "probe": f"pooled_lda({shrinkage=})"}
         return ensemble(members, span, trained)
 
     whole = frozenset(topics)
@@ -159,11 +171,13 @@ def _average(moments: Sequence[Moments]) -> Moments:
     )
 
 
-def _weights(moments: Sequence[Moments], scale: np.ndarray) -> tuple[np.ndarray, float]:
+def _weights(
+    moments: Sequence[Moments], scale: np.ndarray, shrinkage: float
+) -> tuple[np.ndarray, float]:
     """Weights of unit spread within the classes, and the offset that puts zero at the midpoint."""
     pooled = _average(moments)
     covariance = pooled.covariance.copy()
-    covariance.flat[:: len(covariance) + 1] += SHRINKAGE * np.trace(covariance) / len(covariance)
+    covariance.flat[:: len(covariance) + 1] += shrinkage * np.trace(covariance) / len(covariance)
     vector = cho_solve(cho_factor(covariance, check_finite=False), pooled.difference)
     vector /= np.sqrt(vector @ covariance @ vector) + 1e-12
     return vector / scale, -float(vector @ pooled.midpoint)
