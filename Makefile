@@ -1,7 +1,7 @@
 # Two commands: `make demo` and `make test`. Both need Python 3.11 or newer and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-# One thread per fit and per test: the machine's cores are shared out by the tests themselves.
+# More words for pytest, such as TESTS="tests/probes -x".
 TESTS ?=
 
 .PHONY: demo test lint bench clean

@@ -68,6 +68,7 @@ class CCS(LinearProbe):
     """
 
     uses: ClassVar[frozenset[str]] = frozenset({"groups", "polarity"})
+    needs: ClassVar[frozenset[str]] = frozenset({"groups"})
 
     pair_agreement_: float
     loss_: float

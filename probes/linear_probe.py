@@ -44,6 +44,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator, ABC):
           held = {"groups": groups, "polarity": polarity}
           probe.fit(X, y, **{name: held[name] for name in probe.uses})
 
+    * `needs` names those of them without which a fit would mean something else (pairs for CCS).
+      scikit-learn's checks fit without; a caller with real data should refuse.
     * NaN, infinity, sparse input, a third class and a single class are refused in `fit`.
 
     Attributes:
@@ -54,6 +56,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator, ABC):
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     classes_: NDArray[Any]
     coef_: Floats

@@ -63,6 +63,7 @@ class PolarityCCS(LinearProbe):
     """
 
     uses: ClassVar[frozenset[str]] = frozenset({"groups", "polarity"})
+    needs: ClassVar[frozenset[str]] = frozenset({"groups", "polarity"})
 
     pair_agreement_: float
     loss_: float

@@ -56,8 +56,42 @@ def fit_rows(
     groups: np.ndarray,
     polarity: np.ndarray,
 ) -> Any:
-    """Fit a clone of a probe, handing it those of groups and polarity that it uses."""
-    held = {"groups": groups, "polarity": polarity if polarity.any() else None}
-    wanted = {name: held[name] for name in getattr(probe, "uses", ())}
+    """Fit a clone of a probe, handing it those of groups and polarity that it uses.
+
+    Groups are handed over where every group holds both labels, so that it is a contrast pair, and
+    polarity where both polarities occur.
+
+    Raises:
+        InputError: the probe needs pairs or polarities that the rows do not have, or cannot be
+            fitted on them.
+    """
+    name = name_of(probe)
+    held = {
+        "groups": groups if _paired(labels, groups) else None,
+        "polarity": polarity if {-1, 1} <= set(polarity.tolist()) else None,
+    }
+    for what in sorted(getattr(probe, "needs", ())):
+        if held[what] is None:
+            raise InputError(
+                f"The probe {name} needs {_NEEDED[what]}, and these data have none. Leave it "
+                "out of the probes, or give other data."
+            )
+    wanted = {what: held[what] for what in getattr(probe, "uses", ())}
     fresh: Any = clone(probe)
-    return fresh.fit(values, labels, **wanted)
+    try:
+        return fresh.fit(values, labels, **wanted)
+    except ValueError as error:
+        raise InputError(f"The probe {name} cannot be fitted on these rows: {error}") from error
+
+
+_NEEDED = {
+    "groups": "groups that hold both labels (a statement and its opposite; column `group`)",
+    "polarity": "affirmed and negated rows in one data set (column `polarity`)",
+}
+
+
+def _paired(labels: np.ndarray, groups: np.ndarray) -> bool:
+    """Whether every group holds both labels."""
+    codes = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    honest = np.bincount(codes, weights=labels)
+    return bool(((honest > 0) & (honest < np.bincount(codes))).all())

@@ -1,5 +1,6 @@
 """Run: what was asked, with what, and what came out, so that someone else can repeat it."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -113,8 +114,13 @@ class Run(BaseModel):
 
 def reserve(folder: Path) -> None:
     """Raise `InputError` when a folder cannot take a new run because it holds one or is a file."""
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the run.")
+    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise InputError(
+            f"{folder} cannot be made: {standing} is no folder that can be written to."
+        )
     if (folder / FILE).exists():
         raise InputError(
             f"{folder} already holds a run, and repalign never writes over one. Give another "

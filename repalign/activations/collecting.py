@@ -68,8 +68,7 @@ def collect(
         model.architecture.check(site)
     report = checks.ensure(model, wanted)
     span = Span.parse(where) if isinstance(where, str) else where
-    readings = [read(model.tokenizer, example, span) for example in rows]
-    _check_context(model, rows, readings)
+    readings = readable(model, rows, span)
     with evaluating(model.network):
         values, example_index, pos = _run(model, readings, wanted, max_tokens, progress)
     _check_finite(values, wanted, example_index, rows, model)
@@ -85,6 +84,17 @@ def collect(
         polarity=np.array([row.polarity for row in rows])[example_index],
         origin={**origin(model, span), "checks": report.to_json()},
     )
+
+
+def readable(model: LanguageModel, examples: Sequence[Example], span: Span) -> list[Reading]:
+    """Render, encode and find the span of every example, without running the model.
+
+    Raises:
+        InputError: an empty span, a chat without a template, or a text longer than the context.
+    """
+    readings = [read(model.tokenizer, example, span) for example in examples]
+    _check_context(model, examples, readings)
+    return readings
 
 
 def origin(model: LanguageModel, span: Span) -> dict[str, Any]:

@@ -67,6 +67,12 @@ class Activations:
         """Put parts of one collection together again, row after row."""
         if len({part.sites for part in parts}) != 1:
             raise InputError("Only activations of the same sites can be joined.")
+        known = [set(part.example.tolist()) for part in parts]
+        if len(set().union(*known)) != sum(map(len, known)):
+            raise InputError(
+                "These activations number their examples alike, so joined ones could not be told "
+                "apart. Read them in one collect(), as probing.gather does, or join them before."
+            )
         fields = ("values", "example", "pos", "labels", "groups", "topics", "polarity")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
         return replace(parts[0], **joined)

@@ -8,6 +8,7 @@ from repalign.cli import options
 def check(
     model: str = typer.Argument(help="Hub id, folder, .gguf file, PEFT folder, or smollm2."),
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -17,7 +18,7 @@ def check(
     from repalign import checks
     from repalign.cli import output
 
-    loaded = options.load_model(model, device, dtype, revision, trust_remote_code)
+    loaded = options.load_model(model, device, device_map, dtype, revision, trust_remote_code)
     with output.err.status("Checking"):
         report = checks.run(loaded)
     if json:

@@ -39,7 +39,7 @@ def list_(json: options.Json = False) -> None:
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="Built-in name, file or hub data set.")],
-    n: Annotated[int, typer.Option("-n", help="How many examples.")] = 6,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 6,
     json: options.Json = False,
 ) -> None:
     """Show the card of a data set and its first examples."""

@@ -18,6 +18,9 @@ Model = Annotated[
     typer.Option("--model", "-m", help="Hub id, folder, .gguf file, PEFT folder, or smollm2."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; the first GPU by default.")]
+DeviceMap = Annotated[
+    str | None, typer.Option(help="Spread over devices as in transformers, such as auto.")
+]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
 TrustRemoteCode = Annotated[
@@ -28,7 +31,7 @@ AllowFailed = Annotated[
     typer.Option(help="Go on although this self-check fails; repeat for several."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Seed = Annotated[int, typer.Option(help="Of folds, shuffles and resampling.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of folds, shuffles and resampling.")]
 
 _RANGE = re.compile(r"(\d+)-(\d+)(?:\.(\w+))?")
 
@@ -45,6 +48,7 @@ def recorded(values: Mapping[str, Any], command: Callable[..., Any]) -> dict[str
 def load_model(
     name: str,
     device: str | None = None,
+    device_map: str | None = None,
     dtype: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -58,6 +62,7 @@ def load_model(
         return LanguageModel.load(
             name,
             device=device,
+            device_map=device_map,
             dtype=dtype,
             revision=revision,
             trust_remote_code=trust_remote_code,

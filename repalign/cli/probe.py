@@ -1,19 +1,14 @@
 """`repalign probe`: where, and how surely, a model represents honesty."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from repalign.cli import options
-from repalign.errors import MissingExtraError
-
-DEFAULT_DATA = [
-    name
-    for topic in ("cities", "capitals", "currencies", "spanish", "numbers", "arithmetic")
-    for name in (topic, f"{topic}_negated")
-]
+from repalign.errors import InputError, MissingExtraError
 
 
 def probe(
@@ -35,11 +30,14 @@ def probe(
     probes: Annotated[
         str, typer.Option(help="Names with commas.")
     ] = "mean_difference,lda,logistic,contrast_pca",
-    groups: Annotated[int, typer.Option(help="Read at most this many groups of a topic.")] = 200,
+    groups: Annotated[
+        int, typer.Option(min=20, help="Read at most this many groups of a data set.")
+    ] = 200,
     benign: Annotated[str, typer.Option(help="Texts for false positives, or none.")] = "benign",
     out: Annotated[Path | None, typer.Option(help="A new folder for the run.")] = None,
     seed: options.Seed = 0,
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -48,8 +46,9 @@ def probe(
 ) -> None:
     """Find a model's direction of truth or honesty, with controls, intervals and a report."""
     from repalign import datasets, fitting, probing
-    from repalign.activations import collect
+    from repalign.activations import collect, readable
     from repalign.cli import output
+    from repalign.examples import labelled
     from repalign.probing import results
     from repalign.runs import Environment, Run, now, reserve
     from repalign.spans import Span
@@ -57,19 +56,23 @@ def probe(
 
     started, clock = now(), time.monotonic()
     asked = options.recorded(locals(), probe)
-    names, tests = data or DEFAULT_DATA, test or []
+    names, tests = data or _default_data(), test or []
     folder = out or output.default_folder("probe")
     # Everything that can be refused is refused before anything slow begins.
     reserve(folder)
     Span.parse(span)
     estimators = {name.strip(): fitting.by_name(name.strip()) for name in probes.split(",")}
-    loaded = {name: datasets.load(name) for name in names}
-    held_out = {name: datasets.load(name) for name in tests}
+    loaded = {name: labelled(datasets.load(name)) for name in names}
+    held_out = {name: labelled(datasets.load(name)) for name in tests}
+    _refuse_overlap(loaded, held_out)
     harmless = [] if benign == "none" else datasets.load(benign, require_labels=False)
     language_model = options.load_model(
-        model, device, dtype, revision, trust_remote_code, allow_failed
+        model, device, device_map, dtype, revision, trust_remote_code, allow_failed
     )
     wanted = options.parse_sites(sites, language_model)
+    for examples in (*loaded.values(), *held_out.values()):
+        readable(language_model, examples, Span.parse(span))
+    _readable_benign(language_model, harmless, Span.parse(span))
 
     with output.progress("Reading") as advance:
         sources = probing.gather(
@@ -85,7 +88,8 @@ def probe(
     for name, examples in held_out.items():
         with output.progress(f"Testing on {name}") as advance:
             scores = results.score_examples(language_model, found.readout, examples, advance)
-        outcome["tests"][name] = results.judge_scores(examples, scores, found.readout.threshold)
+        figures = results.judge_scores(examples, scores, found.readout.threshold)
+        outcome["tests"][name] = figures | {"fingerprint": datasets.fingerprint(examples)}
     drawn = results.figures(found, sources, language_model)
 
     found.readout.save(folder)
@@ -94,9 +98,9 @@ def probe(
     Run(
         verb="probe",
         asked=asked | {"data": names, "test": tests},
-        model=dict(next(iter(sources.values())).activations.origin),
+        model=_model(next(iter(sources.values())).activations.origin),
         data={name: _described(name, source.examples) for name, source in sources.items()}
-        | {name: _described(name, examples) for name, examples in held_out.items()},
+        | ({benign: _described(benign, harmless)} if harmless else {}),
         environment=Environment.here(),
         started=started,
         seconds=round(time.monotonic() - clock, 1),
@@ -107,6 +111,41 @@ def probe(
         output.emit_json({"run": str(folder), "model": language_model.name, **outcome})
     else:
         _print(outcome, folder, page)
+
+
+def _default_data() -> list[str]:
+    from repalign.datasets.builtin import BUILTIN_TOPICS
+
+    return [name for topic in BUILTIN_TOPICS for name in (topic, f"{topic}_negated")]
+
+
+def _refuse_overlap(data: Mapping[str, list[Any]], tests: Mapping[str, list[Any]]) -> None:
+    """A text that is fitted on says nothing about other texts."""
+    fitted = {example.messages for examples in data.values() for example in examples}
+    for name, examples in tests.items():
+        shared = sum(example.messages in fitted for example in examples)
+        if shared:
+            raise InputError(
+                f"{shared} of the {len(examples)} texts of --test {name} are in --data too. A test "
+                "on texts that the probe was fitted on would flatter it; take them out of one."
+            )
+
+
+def _readable_benign(model: Any, examples: list[Any], span: Any) -> None:
+    from repalign.activations import readable
+
+    try:
+        readable(model, examples, span)
+    except InputError as error:
+        raise InputError(
+            f"{error} This is one of the benign texts that thresholds are set on: give others with "
+            "--benign FILE, or none with --benign none."
+        ) from error
+
+
+def _model(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run says of the model: what its activations say, the name first."""
+    return {"name": origin["model"], **{k: v for k, v in origin.items() if k != "model"}}
 
 
 def _described(name: str, examples: list[Any]) -> dict[str, Any]:
@@ -147,7 +186,7 @@ def _print(outcome: dict[str, Any], folder: Path, page: Path | None) -> None:
             *([name.replace("_", " "), figure(v)] for name, v in outcome["controls"].items()),
         ],
     )
-    if "transfer" in outcome:
+    if outcome["transfer"]:
         rows = [
             [topic, figure(row), "yes" if row["flipped"] else ""]
             for topic, row in outcome["transfer"].items()
@@ -161,7 +200,7 @@ def _print(outcome: dict[str, Any], folder: Path, page: Path | None) -> None:
             ],
         ]
         table("Topics left out, pooled readout", ["", "AUROC [95% interval]", "flipped"], rows)
-    if "thresholds" in outcome:
+    if outcome["thresholds"]:
         table(
             "Dishonest texts flagged, by share of benign chats flagged",
             ["at most", "found on benign chats", "recall on left-out data"],

@@ -19,6 +19,7 @@ def score(
         str | None, typer.Option("--model", "-m", help="By default the model of the run.")
     ] = None,
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = None,
     trust_remote_code: options.TrustRemoteCode = False,
     allow_failed: options.AllowFailed = None,
@@ -26,22 +27,27 @@ def score(
 ) -> None:
     """Score texts with a saved probe; higher is more honest. Refuses another model."""
     from repalign import datasets
+    from repalign.activations import origin
     from repalign.cli import output as printing
     from repalign.probing import results
     from repalign.readouts import Readout
-    from repalign.runs import Environment, Run, now
+    from repalign.runs import Environment, Run, now, reserve
     from repalign.storage import write_atomic
 
     started, clock = now(), time.monotonic()
     asked = options.recorded(locals(), score)
     if output.exists():
         raise InputError(f"{output} exists, and repalign never writes over results. Name another.")
+    beside = output.with_name(output.name + ".run")
+    reserve(beside)
+    folder = run.parent if run.is_file() else run
     readout = Readout.load(run)
-    record = Run.load(run)
+    record = Run.load(folder)
     examples = datasets.load(input, require_labels=False)
     language_model = options.load_model(
         model or record.asked["model"],
         device,
+        device_map,
         dtype or record.model["dtype"],
         record.asked.get("revision") if model is None else None,
         trust_remote_code,
@@ -57,14 +63,13 @@ def score(
     kept = Run(
         verb="score",
         asked=asked,
-        model=dict(record.model),
+        model={"name": language_model.name, **origin(language_model, readout.span)},
         data={input: {"fingerprint": datasets.fingerprint(examples), "examples": len(examples)}},
         environment=Environment.here(),
         started=started,
         seconds=round(time.monotonic() - clock, 1),
         results=outcome,
     )
-    beside = output.with_name(output.name + ".run")
     kept.save(beside)
     if json:
         printing.emit_json(

@@ -23,7 +23,7 @@ def show(
         if json:
             output.emit_json({"run": str(run), **record.model_dump(mode="json")})
             return
-        output.out.print(f"{record.verb} · {record.model.get('model')} · {record.started}\n")
+        output.out.print(f"{record.verb} · {record.model.get('name')} · {record.started}\n")
         rows = [[name, output.figure(value)] for name, value in estimates(record.results)]
         output.table(str(run), ["figure", "value [95% interval]"], rows)
         return
@@ -58,7 +58,11 @@ def show(
 
 
 def estimates(value: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every estimate in nested results, with the path to it; curves by site are left out."""
+    """Every estimate in nested results, with the path to it; the curves by site are left out."""
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from estimates(inner, f"{name}[{_label(inner, index)}]")
+        return
     if not isinstance(value, Mapping):
         return
     if {"value", "low", "high", "n"} <= set(value):
@@ -66,3 +70,9 @@ def estimates(value: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]
     for key, inner in value.items():
         if key != "by_site":
             yield from estimates(inner, f"{name}.{key}" if name else str(key))
+
+
+def _label(value: Any, index: int) -> str:
+    """What tells an entry of a list apart: the rate of a threshold, or its place."""
+    rate = value.get("target_fpr") if isinstance(value, Mapping) else None
+    return str(index) if rate is None else f"{rate:.0%}"

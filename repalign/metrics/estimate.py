@@ -46,7 +46,9 @@ def cluster_codes(groups: Sequence[str] | NDArray[Any] | None, n: int) -> NDArra
     return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
 
 
-def bootstrap_counts(codes: NDArray[np.intp], resamples: int, seed: int) -> NDArray[np.float64]:
+def bootstrap_counts(
+    codes: NDArray[np.intp], resamples: int, seed: int | np.random.Generator
+) -> NDArray[np.float64]:
     """How often each row occurs in each resample of groups, `[resample row]`."""
     n_groups = int(codes.max()) + 1
     generator = np.random.default_rng(seed)
@@ -90,9 +92,12 @@ def bootstrapped(
     if resamples == 0:
         return Estimate(value, value, value, n_groups, level)
     block = max(1, 4_000_000 // len(codes))
-    counts = bootstrap_counts(codes, resamples, seed)
+    generator = np.random.default_rng(seed)
     drawn = np.concatenate(
-        [statistic(counts[start : start + block]) for start in range(0, resamples, block)]
+        [
+            statistic(bootstrap_counts(codes, min(block, resamples - start), generator))
+            for start in range(0, resamples, block)
+        ]
     )
     tail = (1 - level) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])

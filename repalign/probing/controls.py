@@ -1,4 +1,4 @@
-"""Controls: the same procedure where there is nothing to find, and baselines that read no model."""
+"""Controls: the chosen probe where there is nothing to find, and baselines that read no model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,10 @@ REPEATS = 20
 def shuffled(
     activations: Activations, probe: Any, site: Site, folds: Sequence[Fold], seed: int
 ) -> Estimate:
-    """Cross-validated AUROC with labels that mean nothing, over `REPEATS` shuffles.
+    """Cross-validated AUROC of one probe at one site with labels that mean nothing.
+
+    The choice of probe and site is not made again for each shuffle; that it does not flatter is a
+    law of `nested`, tested on noise.
 
     Within each group the labels are swapped or kept at random, so classes stay as balanced and
     groups as paired as they are. A group of one label gets the label of another such group.

@@ -7,7 +7,7 @@ over topics, the covariance is shrunk, and scores of the best sites are added up
 decided on left-out topics.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from repalign.activations import Activations, mean_by_example
+from repalign.errors import InputError
 from repalign.metrics import Estimate, auroc
 from repalign.probing.cross_validation import first_rows, in_threads
 from repalign.readouts import Readout, ensemble
@@ -27,6 +28,7 @@ SHRINKAGE = 1.0
 """Multiple of the mean variance that is added to every variance."""
 SHARE_OF_SITES = 9
 """One site in this many is kept for the ensemble."""
+MAX_TOPICS = 30
 
 Subset = frozenset[str]
 
@@ -35,6 +37,8 @@ Subset = frozenset[str]
 class Moments:
     """What one topic says about one site."""
 
+    variance: np.ndarray
+    """Of each feature over all its rows: what features are scaled by."""
     covariance: np.ndarray
     difference: np.ndarray
     midpoint: np.ndarray
@@ -50,7 +54,7 @@ class Pooled:
     left_out: Mapping[str, Readout]
     """For each topic the readout fitted on the others."""
     single: Mapping[str, Readout]
-    """For each topic the readout fitted on it alone."""
+    """For each topic the readout fitted on it alone, at the sites of `left_out` for that topic."""
     site_scores: Mapping[Site, float]
     """Mean AUROC of each site on left-out topics: what the choice of sites rests on."""
 
@@ -75,16 +79,21 @@ def fit_pooled(
         origin: recorded in the readouts.
         shrinkage: multiple of the mean variance that is added to every variance.
         share_of_sites: one site in this many is kept.
+
+    Raises:
+        InputError: more topics than `MAX_TOPICS`, or one without both labels in a polarity.
     """
     topics = tuple(parts)
+    _check(parts)
     sites = next(iter(parts.values())).sites
     subsets = list(_subsets(topics))
 
     def at_site(site: Site) -> dict[Subset, tuple[np.ndarray, float]]:
-        scale = _spread(parts.values(), site)
-        moments = {topic: _moments(part, site, scale) for topic, part in parts.items()}
+        moments = {topic: _moments(part, site) for topic, part in parts.items()}
+        # In the order of the topics: a sum over a set would depend on the hash seed.
         return {
-            subset: _weights([moments[t] for t in subset], scale, shrinkage) for subset in subsets
+            subset: _weights([moments[t] for t in topics if t in subset], shrinkage)
+            for subset in subsets
         }
 
     weights = dict(in_threads(at_site, sites))
@@ -105,7 +114,7 @@ def fit_pooled(
     left_out = {topic: build(whole - {topic}, _others(topics, topic), topic) for topic in topics}
     return Pooled(
         topics=topics,
-        readout=build(whole, topics, None),
+        readout=build(whole, topics if len(topics) > 2 else [], None),
         left_out=left_out,
         single={topic: _alone(topic, weights, left_out[topic], span, origin) for topic in topics},
         site_scores={
@@ -127,7 +136,7 @@ def _alone(
     origin: Mapping[str, Any],
 ) -> Readout:
     members = [(site, *weights[site][frozenset([topic])]) for site in like.sites]
-    return ensemble(members, span, {**origin, "topics": [topic]})
+    return ensemble(members, span, {**origin, "topics": [topic], "probe": "lda"})
 
 
 def _subsets(topics: Sequence[str]) -> Iterator[Subset]:
@@ -143,44 +152,58 @@ def _subsets(topics: Sequence[str]) -> Iterator[Subset]:
             yield whole - set(pair)
 
 
-def _spread(parts: Iterable[Activations], site: Site) -> np.ndarray:
-    variances = [part.at(site).astype(np.float64).var(axis=0) for part in parts]
-    return np.sqrt(np.mean(variances, axis=0)) + 1e-9
+def _check(parts: Mapping[str, Activations]) -> None:
+    if len(parts) > MAX_TOPICS:
+        raise InputError(
+            f"{len(parts)} topics were given; at most {MAX_TOPICS} can be left out in turn. A "
+            "topic is what a data set is about, not a row: check the column `topic`."
+        )
+    for topic, part in parts.items():
+        for stratum in np.unique(part.polarity):
+            labels = part.labels[part.polarity == stratum]
+            counts = [int((labels == label).sum()) for label in (0, 1)]
+            if min(counts) < 2:
+                raise InputError(
+                    f"Topic {topic!r} has {counts[1]} rows of label 1 and {counts[0]} of label 0 "
+                    f"with polarity {stratum}; pooling needs at least 2 of each. Add rows, or "
+                    "leave the data set out."
+                )
 
 
-def _moments(part: Activations, site: Site, scale: np.ndarray) -> Moments:
-    values = part.at(site).astype(np.float64) / scale
+def _moments(part: Activations, site: Site) -> Moments:
+    values = part.at(site).astype(np.float64)
     found = []
     for stratum in np.unique(part.polarity):
         rows = part.polarity == stratum
-        means = [values[rows & (part.labels == label)].mean(axis=0) for label in (0, 1)]
-        centred = values[rows] - np.stack(means)[part.labels[rows]]
-        found.append(
-            Moments(
-                centred.T @ centred / len(centred), means[1] - means[0], (means[0] + means[1]) / 2
-            )
-        )
+        low, high = (values[rows & (part.labels == label)].mean(axis=0) for label in (0, 1))
+        centred = values[rows] - np.stack([low, high])[part.labels[rows]]
+        covariance = centred.T @ centred / len(centred)
+        found.append(Moments(values.var(axis=0), covariance, high - low, (low + high) / 2))
     return _average(found)
 
 
 def _average(moments: Sequence[Moments]) -> Moments:
     return Moments(
+        np.mean([m.variance for m in moments], axis=0),
         np.mean([m.covariance for m in moments], axis=0),
         np.mean([m.difference for m in moments], axis=0),
         np.mean([m.midpoint for m in moments], axis=0),
     )
 
 
-def _weights(
-    moments: Sequence[Moments], scale: np.ndarray, shrinkage: float
-) -> tuple[np.ndarray, float]:
-    """Weights of unit spread within the classes, and the offset that puts zero at the midpoint."""
+def _weights(moments: Sequence[Moments], shrinkage: float) -> tuple[np.ndarray, float]:
+    """Weights of unit spread within the classes, and the offset that puts zero at the midpoint.
+
+    Only the topics given enter, the scale of the features included.
+    """
     pooled = _average(moments)
-    covariance = pooled.covariance.copy()
+    scale = np.sqrt(pooled.variance) + 1e-9
+    covariance = pooled.covariance / np.outer(scale, scale)
     covariance.flat[:: len(covariance) + 1] += shrinkage * np.trace(covariance) / len(covariance)
-    vector = cho_solve(cho_factor(covariance, check_finite=False), pooled.difference)
+    vector = cho_solve(cho_factor(covariance, check_finite=False), pooled.difference / scale)
     vector /= np.sqrt(vector @ covariance @ vector) + 1e-12
-    return vector / scale, -float(vector @ pooled.midpoint)
+    weights = vector / scale
+    return weights, -float(weights @ pooled.midpoint)
 
 
 def _site_values(

@@ -8,11 +8,10 @@ import numpy as np
 
 from repalign.activations import collect, mean_by_example
 from repalign.examples import Example
-from repalign.metrics import Threshold, auroc, mean
+from repalign.metrics import Threshold, auroc, mean, threshold_at
 from repalign.models import LanguageModel
-from repalign.probing.cross_validation import first_rows
 from repalign.probing.sources import Source
-from repalign.probing.sweep import Sweep, by_topic
+from repalign.probing.sweep import FALSE_POSITIVE_RATES, Sweep
 from repalign.probing.transfer import Transfer
 from repalign.readouts import Readout
 from repalign.spans import Span, pieces, read
@@ -39,7 +38,7 @@ def results(found: Sweep) -> dict[str, Any]:
             "kind": "pooled" if found.pooled else "single",
             "why": _why(found),
         },
-        **({} if found.transfer is None else _transfer(found.transfer)),
+        **_transfer(found.transfer),
         **_thresholds(found.thresholds),
         "tests": {},
     }
@@ -85,7 +84,7 @@ def judge_scores(
 
 def figures(found: Sweep, sources: Mapping[str, Source], model: LanguageModel) -> dict[str, Any]:
     """What the report draws: scores, a projection, and examples token by token."""
-    scores, labels = _held_out_scores(found, sources)
+    scores, labels = _held_out_scores(found)
     benign = [] if found.benign_scores is None else found.benign_scores.tolist()
     return {
         "scores": {
@@ -134,7 +133,9 @@ def _why(found: Sweep) -> str:
     )
 
 
-def _transfer(transfer: Transfer) -> dict[str, Any]:
+def _transfer(transfer: Transfer | None) -> dict[str, Any]:
+    if transfer is None:
+        return {"transfer": {}, "transfer_matrix": None, "pooled": None}
     topics = list(transfer.left_out)
     return {
         "transfer": {
@@ -174,20 +175,22 @@ def _thresholds(thresholds: Mapping[float, Threshold]) -> dict[str, Any]:
         }
         for target, threshold in thresholds.items()
     ]
-    return {"threshold": rows[0], "thresholds": rows} if rows else {}
+    return {"threshold": rows[0] if rows else None, "thresholds": rows}
 
 
-def _held_out_scores(found: Sweep, sources: Mapping[str, Source]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of labelled examples by readouts that did not see them."""
-    if found.pooled is None:
-        return found.nested.by_choice[found.best], found.nested.labels
-    scores, labels = [], []
-    for topic, part in by_topic(sources).items():
-        first = first_rows(part.example)
-        values = found.pooled.left_out[topic].score(part)
-        scores.append(mean_by_example(values, part.example))
-        labels.append(part.labels[first])
-    return np.concatenate(scores), np.concatenate(labels)
+def _held_out_scores(found: Sweep) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of labelled examples by readouts that did not see them, on the kept readout's scale.
+
+    Each of those readouts has a zero of its own; they are shifted so that their thresholds on the
+    benign texts meet the threshold of the readout that is kept.
+    """
+    scores = []
+    for judged in found.held_out:
+        shift = 0.0
+        if judged.benign is not None and found.readout.threshold is not None:
+            shift = found.readout.threshold - threshold_at(judged.benign, FALSE_POSITIVE_RATES[0])
+        scores.append(judged.scores + shift)
+    return np.concatenate(scores), np.concatenate([judged.labels for judged in found.held_out])
 
 
 def _projection(found: Sweep, source: Source) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def _projection(found: Sweep, source: Source) -> dict[str, Any]:
         "y": (across @ axis / found.direction.scale).tolist(),
         "label": part.labels.tolist(),
         "topic": part.topics.tolist(),
-        "x_name": f"along the direction at {found.best.site} (class means are 1 apart)",
+        "x_name": f"along the direction at {found.best.site}, fitted on these texts",
         "y_name": "main axis across it",
     }
 

@@ -40,8 +40,8 @@ def gather(
         data: names or paths of data sets, or examples by name.
         sites: where to read.
         where: which tokens.
-        max_groups: at most this many groups of a topic are read; the same ones of each data set of
-            the topic, so that a statement keeps its negation.
+        max_groups: at most this many groups of a data set are read; the same ones of data sets
+            that share groups, so that a statement keeps its negation.
         seed: of the choice of groups.
         progress: called with the examples done and their number.
 

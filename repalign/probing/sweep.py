@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repalign import fitting
+from repalign import datasets, fitting
 from repalign.activations import Activations, mean_by_example
 from repalign.directions import Direction
 from repalign.errors import InputError
@@ -46,6 +46,19 @@ class Sweep:
     transfer: Transfer | None
     thresholds: Mapping[float, Threshold]
     benign_scores: np.ndarray | None
+    held_out: tuple["Judged", ...]
+    """Each topic (or fold) with the scores of the readout that was fitted without it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of labelled examples by a readout that was not fitted on them."""
+
+    scores: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    benign: np.ndarray | None
+    """Scores of the benign texts by the same readout."""
 
 
 def sweep(
@@ -83,22 +96,25 @@ def sweep(
     best = scores.best
     fitted = fitting.fit_probe(named[best.probe], activations, best.site)
     span = Span.parse(activations.origin["span"])
-    origin = {
-        **activations.origin,
-        "data": list(sources),
-        "probe": repr(named[best.probe]),
-    }
+    keys = {name: datasets.fingerprint(source.examples) for name, source in sources.items()}
+    own = {data: keys[data]}
+    origin = {**activations.origin, "data": own, "probe": repr(named[best.probe]), "seed": seed}
     alone = ensemble([(best.site, fitted.coef_[0], float(fitted.intercept_[0]))], span, origin)
     topics = by_topic(sources)
-    pooled = fit_pooled(topics, span, origin) if len(topics) > 1 else None
+    pooled = fit_pooled(topics, span, {**origin, "data": keys}) if len(topics) > 1 else None
     readout = alone if pooled is None else pooled.readout
     refit = partial(_refit, named[best.probe], activations, best, span, origin)
+    held_out = _held_out(pooled, topics, scores.folds, activations, refit, benign)
     thresholds, benign_scores = {}, None
     if benign is not None:
         benign_scores = mean_by_example(readout.score(benign), benign.example)
-        left_out = _held_out(pooled, topics, scores.folds, activations, refit, benign)
+        dishonest = [
+            HeldOut(j.scores[j.labels == 0], j.groups[j.labels == 0], j.benign)
+            for j in held_out
+            if j.benign is not None
+        ]
         thresholds = {
-            fpr: held_out_recall(benign_scores, left_out, fpr, seed=seed)
+            fpr: held_out_recall(benign_scores, dishonest, fpr, seed=seed)
             for fpr in FALSE_POSITIVE_RATES
         }
         readout = replace(readout, threshold=thresholds[FALSE_POSITIVE_RATES[0]].value.value)
@@ -124,6 +140,7 @@ def sweep(
         transfer=judge(pooled, topics, seed) if pooled is not None else None,
         thresholds=thresholds,
         benign_scores=benign_scores,
+        held_out=tuple(held_out),
     )
 
 
@@ -150,9 +167,9 @@ def _held_out(
     folds: Sequence[Fold],
     activations: Activations,
     refit: Any,
-    benign: Activations,
-) -> list[HeldOut]:
-    """Scores of dishonest texts by readouts that did not see them: by topic, or by fold."""
+    benign: Activations | None,
+) -> list[Judged]:
+    """Scores of texts by readouts that did not see them: by topic, or by fold."""
     if pooled is not None:
         pairs = [(pooled.left_out[topic], part) for topic, part in topics.items()]
     else:
@@ -160,12 +177,9 @@ def _held_out(
     found = []
     for readout, part in pairs:
         first = first_rows(part.example)
-        dishonest = part.labels[first] == 0
-        found.append(
-            HeldOut(
-                mean_by_example(readout.score(part), part.example)[dishonest],
-                part.groups[first][dishonest],
-                mean_by_example(readout.score(benign), benign.example),
-            )
-        )
+        quiet = None
+        if benign is not None:
+            quiet = mean_by_example(readout.score(benign), benign.example)
+        scores = mean_by_example(readout.score(part), part.example)
+        found.append(Judged(scores, part.labels[first], part.groups[first], quiet))
     return found

@@ -12,7 +12,7 @@ from repalign.reports import figures as draw
 from repalign.reports import wording
 from repalign.reports.drawing import Drawing
 from repalign.reports.numbers import estimate, interval, plain, printable
-from repalign.reports.tokens import largest, tokens_html
+from repalign.reports.tokens import full_colour, tokens_html
 from repalign.runs import Run
 from repalign.storage import read_json, write_atomic
 
@@ -147,7 +147,7 @@ def _as_json(value: Any) -> str:
 
 def _tokens(figures: Mapping[str, Any]) -> dict[str, Any]:
     views = figures.get("tokens") or []
-    limit = max((largest(view["pieces"]) for view in views), default=0.0)
+    limit = max((full_colour(view["pieces"]) for view in views), default=0.0)
     return {
         "limit": limit,
         "views": [

@@ -34,12 +34,12 @@ class TokenView:
     pieces: Sequence[Piece]
     """For each token its text, whether it was read, and its score or None."""
     scale: float | None = None
-    """The score of full colour; the largest of this text without it."""
+    """The score of full colour; the largest of the tokens read without it."""
 
     @property
     def limit(self) -> float:
         """The score of full colour: give several texts the same to compare them."""
-        return largest(self.pieces) if self.scale is None else self.scale
+        return full_colour(self.pieces) if self.scale is None else self.scale
 
     def _repr_html_(self) -> str:
         tokens = tokens_html(self.pieces, self.limit)
@@ -51,7 +51,7 @@ def tokens_html(pieces: Sequence[Piece], limit: float | None = None) -> str:
 
     Args:
         pieces: for each token its text, whether it was read, and its score or None.
-        limit: the score of full colour; the largest of these without it.
+        limit: the score of full colour; the largest of the tokens read without it.
 
     Returns:
         A `div` that needs no style sheet; every text in it is escaped. Tokens that were read have
@@ -61,14 +61,20 @@ def tokens_html(pieces: Sequence[Piece], limit: float | None = None) -> str:
         >>> "&lt;b&gt;" in tokens_html([["<b>", True, 0.25]])
         True
     """
-    limit = largest(pieces) if limit is None else limit
+    limit = full_colour(pieces) if limit is None else limit
     inside = "".join(_token(str(text), bool(read), score, limit) for text, read, score in pieces)
     return f'<div class="tokens" dir="auto" style="{_BLOCK}">{inside}</div>'
 
 
-def largest(pieces: Sequence[Piece]) -> float:
-    """The largest absolute score of some tokens; 0 when none has one."""
-    return max((abs(float(piece[2])) for piece in pieces if piece[2] is not None), default=0.0)
+def full_colour(pieces: Sequence[Piece]) -> float:
+    """The largest absolute score among the tokens that were read; 0 when no token has a score.
+
+    Only where no token was read do the others count: the first token of a text is an attention sink
+    in many models, and its score, a hundred times the others', would leave them without colour.
+    """
+    scored = [(bool(piece[1]), abs(float(piece[2]))) for piece in pieces if piece[2] is not None]
+    read = [score for kept, score in scored if kept]
+    return max(read or [score for _, score in scored], default=0.0)
 
 
 def colour(score: float, limit: float) -> str:

@@ -106,6 +106,66 @@ def test_too_few_groups_are_refused(shell: Shell, model_folder: Path, tmp_path: 
     assert "8 groups" in ended.err
 
 
+@pytest.mark.parametrize("number", [("--groups", "5"), ("--groups", "-5"), ("--seed", "-1")])
+def test_numbers_out_of_bounds_are_refused(shell: Shell, number: tuple[str, str]) -> None:
+    ended = shell("probe", *number)
+    assert ended.code == 2
+    assert number[0] in ended.err
+
+
+def test_a_test_on_texts_that_are_fitted_on_is_refused(
+    shell: Shell, model_folder: Path, topics: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("-d", topics["one"], "--test", topics["one"], "--out", tmp_path / "run")
+    ended = shell("probe", "-m", model_folder, *words, *PROBES)
+    assert ended.code == 2
+    assert "48 of the 48 texts" in ended.err
+
+
+def test_a_test_without_labels_is_refused_at_once(
+    shell: Shell, model_folder: Path, topics: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("-d", topics["one"], "--test", "invented", "--out", tmp_path / "run")
+    ended = shell("probe", "-m", model_folder, *words, *PROBES)
+    assert ended.code == 2
+    assert "no label" in ended.err
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_reading(
+    shell: Shell, model_folder: Path, topics: dict[str, Path]
+) -> None:
+    out = ("--out", "/dev/null/run")
+    ended = shell("probe", "-m", model_folder, "-d", topics["one"], *PROBES, *out)
+    assert ended.code == 2
+    assert "/dev/null" in ended.err
+
+
+def test_a_span_that_benign_texts_lack_says_that_it_is_they(
+    shell: Shell, model_folder: Path, topics: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("-d", topics["one"], "--span", "regex:true|false|right|wrong", "--out", tmp_path / "run")
+    ended = shell("probe", "-m", model_folder, *words, "--probes", "lda")
+    assert ended.code == 2
+    assert "--benign none" in ended.err
+
+
+def test_a_probe_that_needs_pairs_says_so(
+    shell: Shell, model_folder: Path, topics: dict[str, Path], tmp_path: Path
+) -> None:
+    lines = [line.rsplit(",", 1)[0] for line in topics["one"].read_text().splitlines()]
+    data = write(tmp_path / "alone.csv", *lines)
+    words = ("-m", model_folder, "-d", data, "--benign", "none")
+    ended = shell("probe", *words, "--probes", "ccs", "--out", tmp_path / "run")
+    assert ended.code == 2
+    assert "ccs needs groups" in ended.err
+    # The default probes do without.
+    ended = shell("probe", *words, "--out", tmp_path / "run", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert found["transfer"] == {}
+    assert found["threshold"] is None
+
+
 def test_score_and_show_say_what_a_folder_lacks(
     shell: Shell, topics: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -1,9 +1,14 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import WIDTH, activations
 
+from repalign.errors import InputError
 from repalign.metrics import auroc
 from repalign.probing.pooling import example_auroc, fit_pooled
 from repalign.probing.transfer import judge
@@ -64,8 +69,11 @@ def test_the_left_out_topic_has_no_part_in_its_readout() -> None:
     flipped = {**parts, "a": replace(parts["a"], labels=1 - parts["a"].labels)}
     after = fit_pooled(flipped, LAST, {}).left_out["a"]
     assert after.sites == before.sites
-    # The spread of the features is taken over all topics, labels unseen; weights are the same.
-    assert np.allclose(after.coef, before.coef)
+    assert (after.coef == before.coef).all()
+    # Nor have its values, such as the scale of a feature.
+    values = parts["a"].values * np.linspace(1, 20, WIDTH).astype(np.float32)
+    scaled = {**parts, "a": replace(parts["a"], values=values)}
+    assert (fit_pooled(scaled, LAST, {}).left_out["a"].coef == before.coef).all()
 
 
 def test_the_site_with_the_signal_is_kept() -> None:
@@ -111,7 +119,7 @@ def test_offsets_between_topics_and_polarities_change_nothing() -> None:
 def test_two_topics_keep_all_sites_and_judge_each_by_the_other() -> None:
     parts = topics(a=unit((0, 1)), b=unit((0, 1)))
     pooled = fit_pooled(parts, LAST, {})
-    assert len(pooled.left_out["a"].sites) == 2
+    assert len(pooled.left_out["a"].sites) == len(pooled.readout.sites) == 2
     assert np.allclose(pooled.left_out["a"].coef, pooled.single["b"].coef)
 
 
@@ -120,9 +128,7 @@ def test_weights_equal_those_of_a_direct_solution() -> None:
     parts = {"a": part, "b": activations("b", groups=50, shifts=(1.0,), seed=4)}
     coef = fit_pooled(parts, LAST, {}).single["a"].coef[0]
     x, y = part.values[:, 0].astype(np.float64), part.labels
-    spread = np.sqrt(
-        np.mean([p.values[:, 0].astype(np.float64).var(axis=0) for p in parts.values()], axis=0)
-    )
+    spread = x.std(axis=0)
     z = x / spread
     difference = z[y == 1].mean(axis=0) - z[y == 0].mean(axis=0)
     centred = z - np.where(y[:, None] == 1, z[y == 1].mean(axis=0), z[y == 0].mean(axis=0))
@@ -141,3 +147,40 @@ def test_example_auroc_compares_within_polarity_only() -> None:
     scores = both.labels + 10.0 * (both.polarity == -1)
     assert example_auroc(both, scores).value == 1.0
     assert auroc(both.labels, scores).value == pytest.approx(0.75)
+
+
+def test_a_topic_with_one_label_in_a_polarity_is_named() -> None:
+    parts = topics(a=unit((0, 1)), b=unit((0, 1)))
+    parts["b"] = parts["b"].rows(np.flatnonzero(parts["b"].labels == 1))
+    with pytest.raises(InputError, match="Topic 'b' has 80 rows of label 1 and 0 of label 0"):
+        fit_pooled(parts, LAST, {})
+
+
+def test_a_topic_for_each_row_is_refused() -> None:
+    one = activations("a", groups=4)
+    with pytest.raises(InputError, match="31 topics"):
+        fit_pooled({f"t{i}": one for i in range(31)}, LAST, {})
+
+
+def test_activations_that_number_their_examples_alike_are_not_joined() -> None:
+    part = activations("a", groups=4)
+    with pytest.raises(InputError, match="number their examples alike"):
+        type(part).join([part, activations("b", groups=4)])
+
+
+def test_results_do_not_depend_on_the_hash_seed() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from test_pooling import *; "
+        "print(fit_pooled(shared_and_own(), LAST, {}).readout.coef.tobytes().hex())"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(Path(__file__).parent)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1

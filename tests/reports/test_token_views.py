@@ -72,6 +72,13 @@ def test_views_on_one_scale_can_be_compared():
     assert "0.60)" in alone
 
 
+def test_an_outlier_that_was_not_read_leaves_the_others_their_colour():
+    view = TokenView("sink", [["The", False, 500.0], ["sea", False, -1.0], [".", True, 2.0]])
+    assert view.limit == 2.0
+    assert colour(500.0, view.limit) == colour(2.0, view.limit)
+    assert TokenView("none read", [["a", False, 3.0], ["b", False, 1.0]]).limit == 3.0
+
+
 def test_no_tokens_and_no_scores():
     assert Spans(tokens_html([])).tokens == []
     assert TokenView("none", [["a", True, None]]).limit == 0
