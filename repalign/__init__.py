@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from repalign.runs import Run as Run
     from repalign.sites import Site as Site
     from repalign.spans import Span as Span
+    from repalign.training import penalised as penalised
 
 __version__ = "0.1.0.dev0"
 
@@ -39,6 +40,7 @@ _HOME = {
     "Span": "spans",
     "collect": "activations",
     "intervene": "interventions",
+    "penalised": "training",
 }
 
 __all__ = sorted(_HOME)

@@ -101,7 +101,7 @@ class Direction:
 
     def project(self, values: Float[np.ndarray, "*batch d_model"]) -> Float[np.ndarray, "*batch"]:
         """Signed distance from the midpoint, in units of `scale`; honest is positive."""
-        return (values @ self.vector - self.midpoint) / self.scale
+        return np.asarray((values @ self.vector - self.midpoint) / self.scale)
 
     def save(self, folder: Path | str) -> Path:
         """Write `direction.safetensors` and `direction.json` into a folder."""

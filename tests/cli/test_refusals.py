@@ -143,7 +143,14 @@ def test_a_folder_that_cannot_be_made_is_refused_before_reading(
 def test_a_span_that_benign_texts_lack_says_that_it_is_they(
     shell: Shell, model_folder: Path, topics: dict[str, Path], tmp_path: Path
 ) -> None:
-    words = ("-d", topics["one"], "--span", "regex:true|false|right|wrong", "--out", tmp_path / "run")
+    words = (
+        "-d",
+        topics["one"],
+        "--span",
+        "regex:true|false|right|wrong",
+        "--out",
+        tmp_path / "run",
+    )
     ended = shell("probe", "-m", model_folder, *words, "--probes", "lda")
     assert ended.code == 2
     assert "--benign none" in ended.err

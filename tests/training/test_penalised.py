@@ -237,6 +237,21 @@ def test_accumulation_is_the_same_as_a_large_batch(kind: str, tmp_path: Path) ->
     assert max(float(change.abs().max()) for change in moved[0].values()) > 1e-2
 
 
+@pytest.mark.parametrize(("kind", "steps"), [("sft", 4), ("dpo", 1)])
+def test_who_divides_by_the_accumulation_steps(kind: str, steps: int, tmp_path: Path) -> None:
+    # Given a count of items, SFT leaves the division to the loss; DPO's step divides in any case.
+    trainer = _trainer(kind, tmp_path, [Projection(_planted(Site(2)), 3.0)])
+    plain = _trainer(kind, tmp_path, None)
+    batch = _batch(trainer)
+    trainer.current_gradient_accumulation_steps = plain.current_gradient_accumulation_steps = 4
+    for count, divisor in ((32, steps), (None, 1)):
+        loss, base = (
+            each.compute_loss(each.model, dict(batch), num_items_in_batch=count)
+            for each in (trainer, plain)
+        )
+        assert (loss - base).item() == pytest.approx(0.75 / divisor, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
 @pytest.mark.parametrize("reentrant", [False, True])
