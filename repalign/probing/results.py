@@ -128,8 +128,7 @@ def _why(found: Sweep) -> str:
         )
     return (
         f"{len(found.pooled.topics)} topics were given, so class differences and covariances are "
-        f"pooled over them, and the {len(found.readout.sites)} sites that do best on left-out "
-        "topics are added up."
+        "pooled over them, and what is read is where left-out topics are told apart best."
     )
 
 
