@@ -15,7 +15,7 @@ CONTROLS = {
     "length": "length",
 }
 CONTROL_NOTES = {
-    "shuffled": "the same probe and site with labels that mean nothing, over 20 shuffles: must be near 0.5",
+    "shuffled": "the same probe and site, labels shuffled 20 times: must be near 0.5",
     "random_direction": "a direction drawn by chance at this site: what is reached without fitting",
     "bag_of_words": "the words alone, without the model: a high value means that wording tells",
     "length": "the length of the text alone",
