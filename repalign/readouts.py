@@ -72,10 +72,13 @@ class Readout:
         now = origin(model, self.span)
         for name in _MUST_MATCH:
             if name in self.origin and self.origin[name] != now[name]:
+                # Rounding changes weights: the same model in another format is another model.
+                formats = f" ({self.origin.get('dtype')} there, {now['dtype']} here)"
                 raise InputError(
                     f"This probe was fitted on {self.origin.get('model')} with {name} "
-                    f"{self.origin[name]}; {model.name} has {name} {now[name]}. A probe reads only "
-                    "the model it was fitted on: fit one for this model with `repalign probe`."
+                    f"{self.origin[name]}; {model.name} has {name} {now[name]}{formats}. A probe "
+                    "reads only the model it was fitted on: fit one for this model with "
+                    "`repalign probe`."
                 )
 
     def with_threshold(self, threshold: float) -> "Readout":

@@ -93,6 +93,15 @@ def test_score_refuses_another_model(
     assert not output.exists()
 
 
+def test_score_refuses_the_model_in_another_number_format_and_names_it(
+    shell: Shell, done: Path, topics: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("-i", topics["unseen"], "-o", tmp_path / "scores.jsonl", "--dtype", "bfloat16")
+    ended = shell("score", done, *words)
+    assert ended.code == 2
+    assert "float32 there, bfloat16 here" in ended.err
+
+
 def test_a_pickle_is_never_opened_as_a_probe(
     shell: Shell, done: Path, topics: dict[str, Path], tmp_path: Path
 ) -> None:
