@@ -54,7 +54,9 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table on stdout."""
     shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        shown.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        numbers = all(row[index][:1].isdecimal() or row[index][:1] in "-–" for row in rows)
+        right = index > 0 and numbers
+        shown.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*row)
     out.print(shown)
