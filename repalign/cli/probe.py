@@ -84,17 +84,11 @@ def probe(
             quiet = collect(language_model, harmless, wanted, span, progress=advance)
     with output.progress("Fitting") as advance:
         found = probing.sweep(sources, estimators, benign=quiet, seed=seed, progress=advance)
-    outcome = results.results(found)
-    for name, examples in held_out.items():
-        with output.progress(f"Testing on {name}") as advance:
-            scores = results.score_examples(language_model, found.readout, examples, advance)
-        figures = results.judge_scores(examples, scores, found.readout.threshold)
-        outcome["tests"][name] = figures | {"fingerprint": datasets.fingerprint(examples)}
-    drawn = results.figures(found, sources, language_model)
-
+    # Saved first: whatever goes wrong from here on does not lose what was fitted.
     found.readout.save(folder)
     found.direction.save(folder)
-    write_json(folder / "figures.json", drawn)
+    outcome = results.results(found) | {"tests": _tested(language_model, found.readout, held_out)}
+    write_json(folder / "figures.json", results.figures(found, sources, language_model))
     Run(
         verb="probe",
         asked=asked | {"data": names, "test": tests},
@@ -111,6 +105,21 @@ def probe(
         output.emit_json({"run": str(folder), "model": language_model.name, **outcome})
     else:
         _print(outcome, folder, page)
+
+
+def _tested(model: Any, readout: Any, tests: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Figures of the readout on every test."""
+    from repalign import datasets
+    from repalign.cli import output
+    from repalign.probing import results
+
+    figures = {}
+    for name, examples in tests.items():
+        with output.progress(f"Testing on {name}") as advance:
+            scores = results.score_examples(model, readout, examples, advance)
+        judged = results.judge_scores(examples, scores, readout.threshold)
+        figures[name] = judged | {"fingerprint": datasets.fingerprint(examples)}
+    return figures
 
 
 def _default_data() -> list[str]:

@@ -108,15 +108,7 @@ def sweep(
     thresholds, benign_scores = {}, None
     if benign is not None:
         benign_scores = mean_by_example(readout.score(benign), benign.example)
-        dishonest = [
-            HeldOut(j.scores[j.labels == 0], j.groups[j.labels == 0], j.benign)
-            for j in held_out
-            if j.benign is not None
-        ]
-        thresholds = {
-            fpr: held_out_recall(benign_scores, dishonest, fpr, seed=seed)
-            for fpr in FALSE_POSITIVE_RATES
-        }
+        thresholds = _thresholds(benign_scores, held_out, seed)
         readout = replace(readout, threshold=thresholds[FALSE_POSITIVE_RATES[0]].value.value)
     return Sweep(
         data=data,
@@ -142,6 +134,20 @@ def sweep(
         benign_scores=benign_scores,
         held_out=tuple(held_out),
     )
+
+
+def _thresholds(
+    benign_scores: np.ndarray, held_out: Sequence[Judged], seed: int
+) -> dict[float, Threshold]:
+    dishonest = [
+        HeldOut(judged.scores[judged.labels == 0], judged.groups[judged.labels == 0], judged.benign)
+        for judged in held_out
+        if judged.benign is not None
+    ]
+    return {
+        fpr: held_out_recall(benign_scores, dishonest, fpr, seed=seed)
+        for fpr in FALSE_POSITIVE_RATES
+    }
 
 
 def by_topic(sources: Mapping[str, Source]) -> dict[str, Activations]:
