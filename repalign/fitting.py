@@ -8,6 +8,7 @@ from sklearn.base import clone
 from probes import REGISTRY
 from repalign.activations import Activations
 from repalign.errors import InputError, unknown
+from repalign.metrics import cluster_codes
 from repalign.sites import Site
 
 
@@ -92,6 +93,6 @@ _NEEDED = {
 
 def _paired(labels: np.ndarray, groups: np.ndarray) -> bool:
     """Whether every group holds both labels."""
-    codes = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    codes = cluster_codes(groups, len(groups))
     honest = np.bincount(codes, weights=labels)
     return bool(((honest > 0) & (honest < np.bincount(codes))).all())

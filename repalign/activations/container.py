@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 
 from repalign.errors import InputError
+from repalign.metrics import cluster_codes
 from repalign.sites import Site
 
 
@@ -87,5 +88,5 @@ def mean_by_example(
     scores: Float[np.ndarray, " row"], example: Int[np.ndarray, " row"]
 ) -> Float[np.ndarray, " example"]:
     """Average the rows of each example; examples in ascending order of their index."""
-    codes = np.unique(example, return_inverse=True)[1].reshape(-1)
+    codes = cluster_codes(example, len(example))
     return np.bincount(codes, weights=scores) / np.bincount(codes)

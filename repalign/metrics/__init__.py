@@ -1,6 +1,7 @@
 """Pure functions of arrays; each returns an Estimate."""
 
 from repalign.metrics.estimate import Estimate as Estimate
+from repalign.metrics.estimate import cluster_codes as cluster_codes
 from repalign.metrics.estimate import mean as mean
 from repalign.metrics.ranking import auroc as auroc
 from repalign.metrics.ranking import auroc_statistic as auroc_statistic

@@ -9,7 +9,7 @@ from probes import RandomDirection
 from repalign.activations import Activations, mean_by_example
 from repalign.datasets.shortcuts import shortcut_scores
 from repalign.examples import Example
-from repalign.metrics import Estimate, auroc
+from repalign.metrics import Estimate, auroc, cluster_codes
 from repalign.probing.cross_validation import first_rows, in_threads, score_fold
 from repalign.probing.folds import Fold
 from repalign.sites import Site
@@ -46,7 +46,7 @@ def shuffled(
 
 def shuffle_labels(activations: Activations, generator: np.random.Generator) -> np.ndarray:
     """Labels with the same balance and pairing, unrelated to the texts; one label an example."""
-    codes = np.unique(activations.groups, return_inverse=True)[1].reshape(-1)
+    codes = cluster_codes(activations.groups, len(activations))
     n_groups = int(codes.max()) + 1
     low = np.full(n_groups, 1)
     high = np.full(n_groups, 0)
@@ -84,7 +84,7 @@ def text_baselines(
     Returns:
         `bag_of_words` and `length`.
     """
-    codes = np.unique(activations.example, return_inverse=True)[1].reshape(-1)
+    codes = cluster_codes(activations.example, len(activations))
     by_example = [(np.unique(codes[fold.train]), np.unique(codes[fold.test])) for fold in folds]
     first = first_rows(activations.example)
     labels, groups = activations.labels[first], activations.groups[first]

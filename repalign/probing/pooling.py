@@ -55,8 +55,6 @@ class Pooled:
     """For each topic the readout fitted on the others."""
     single: Mapping[str, Readout]
     """For each topic the readout fitted on it alone, at the sites of `left_out` for that topic."""
-    site_scores: Mapping[Site, float]
-    """Mean AUROC of each site on left-out topics: what the choice of sites rests on."""
 
 
 def fit_pooled(
@@ -117,9 +115,6 @@ def fit_pooled(
         readout=build(whole, topics if len(topics) > 2 else [], None),
         left_out=left_out,
         single={topic: _alone(topic, weights, left_out[topic], span, origin) for topic in topics},
-        site_scores={
-            site: float(np.mean([values[site, topic, None] for topic in topics])) for site in sites
-        },
     )
 
 

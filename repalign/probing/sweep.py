@@ -1,7 +1,7 @@
 """The sweep: where, and how surely, a model represents what a data set labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -109,7 +109,7 @@ def sweep(
     if benign is not None:
         benign_scores = mean_by_example(readout.score(benign), benign.example)
         thresholds = _thresholds(benign_scores, held_out, seed)
-        readout = replace(readout, threshold=thresholds[FALSE_POSITIVE_RATES[0]].value.value)
+        readout = readout.with_threshold(thresholds[FALSE_POSITIVE_RATES[0]].value.value)
     return Sweep(
         data=data,
         nested=scores,
