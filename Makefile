@@ -4,7 +4,7 @@ BIN := .venv/bin
 # More words for pytest, such as TESTS="tests/probes -x".
 TESTS ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-peers clean
 
 demo: .venv/.installed
 	$(BIN)/repalign probe
@@ -20,6 +20,17 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/extraction.py
+
+# Each peer of the benchmarks with the versions it runs on, for Python 3.11 or 3.12; about 1.3 GB a
+# peer with torch for CPUs (PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu), else far more.
+bench-peers: $(patsubst benchmarks/peers/requirements/%.txt,.venv-peers/%/.installed,\
+	$(wildcard benchmarks/peers/requirements/*.txt))
+
+.venv-peers/%/.installed: benchmarks/peers/requirements/%.txt
+	rm -f $@
+	$(PYTHON) -m venv .venv-peers/$*
+	.venv-peers/$*/bin/python -m pip install --quiet -r $<
+	touch $@
 
 clean:
 	rm -rf .venv

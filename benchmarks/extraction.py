@@ -1,145 +1,222 @@
-"""Extraction against plain transformers, side by side in one run.
+"""Extraction side by side with other tools, in one run.
 
-    python benchmarks/extraction.py [--rounds 7] [--statements 300]
+    make bench-peers                              # once: the other tools' environments
+    python benchmarks/extraction.py               # the embedded model; results/extraction.json
+    python benchmarks/extraction.py --llama-8b    # on a GPU: an 8B-shaped Llama, random weights
 
-Last token, all layers, short statements, embedded model. The contenders take turns, so that a slow
-minute of a shared machine falls on all of them; ratios are medians over rounds with their range.
+All contenders read the last token of the same texts. Every peer runs once on some of them, to
+compare values and to find the fastest; the two fastest, and the fastest of those that run every
+layer, then take turns with us on all of them. Ratios are medians over rounds with their range;
+memory is that of fresh processes.
 """
 
 import argparse
 import json
-import multiprocessing
-import platform
-import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import measuring
 import numpy as np
+import processes
 import torch
+from peers import KINDS, Peer
+from workloads import Workload, workloads
 
-from repalign import Example, LanguageModel, collect, datasets
-from repalign.activations import MAX_TOKENS, batches
+from repalign import LanguageModel, collect
+from repalign.activations import Extraction
 from repalign.models.modes import evaluating
 from repalign.tokens import Tokens
 
-RESULTS = Path(__file__).parent / "results" / "extraction.json"
-PEER_BATCH = 32
-Contender = Callable[[LanguageModel, list[Example]], "np.ndarray | None"]
+RESULTS = Path(__file__).parent / "results"
+_SHAPES = ((4, 128), (8, 64), (16, 32), (16, 64), (32, 16), (8, 128))
+"""Batches and lengths among which a decoder on a CPU is fastest."""
+_TRIAL_TEXTS = 60
+"""Texts on which every peer's values are compared and the fastest peers are found."""
+_GPU_SHAPES = ((8, 512), (16, 256), (32, 128), (64, 128), (128, 64), (32, 512))
 
 
-def ours(model: LanguageModel, examples: list[Example]) -> np.ndarray:
+def ours(model: LanguageModel, work: Workload) -> np.ndarray:
     """collect() as a user calls it."""
-    return collect(model, examples, model.sites()).values
+    found = collect(model, work.examples, work.sites()).values
+    assert isinstance(found, np.ndarray)
+    return found
 
 
-def bare(model: LanguageModel, examples: list[Example]) -> None:
-    """The decoder's forward pass on the same length-sorted batches, keeping nothing."""
-    rows = [model.tokenizer(example.text)["input_ids"] for example in examples]
-    decoder = model.network.get_decoder()
-    with torch.no_grad(), evaluating(model.network):
-        for batch in batches([len(row) for row in rows], MAX_TOKENS):
-            tokens = Tokens.pad([rows[i] for i in batch], model.pad_id)
-            decoder(
-                input_ids=tokens.ids,
-                attention_mask=tokens.attended.long(),
-                position_ids=tokens.position_ids,
-                use_cache=False,
-            )
-
-
-def hidden_states(model: LanguageModel, examples: list[Example]) -> np.ndarray:
-    """Batched transformers with output_hidden_states, as notebooks and most peers do it.
-
-    Each batch's states are dropped once the last tokens are taken, which is more frugal than most.
-    """
-    tokenizer, kept = model.tokenizer, []
-    tokenizer.padding_side = "right"
-    with torch.no_grad():
-        for start in range(0, len(examples), PEER_BATCH):
-            texts = [example.text for example in examples[start : start + PEER_BATCH]]
-            batch = tokenizer(texts, return_tensors="pt", padding=True)
-            states = model.network(**batch, output_hidden_states=True).hidden_states
-            last = batch["attention_mask"].sum(dim=1) - 1
-            rows = torch.arange(len(texts))
-            kept.append(torch.stack([state[rows, last] for state in states[1:]], dim=1))
+def hidden_states(model: LanguageModel, work: Workload, batch: int = 16) -> np.ndarray:
+    """Batched transformers with output_hidden_states in this process: the peer where none runs."""
+    texts, kept, tokenizer = work.texts(model), [], model.tokenizer
+    for start in range(0, len(texts), batch):
+        rows = [tokenizer(text)["input_ids"] for text in texts[start : start + batch]]
+        tokens = Tokens.pad(rows, model.pad_id).to(model.device)
+        with torch.no_grad():
+            states = model.forward(tokens, output_hidden_states=True).hidden_states
+        index = torch.arange(len(rows), device=model.device)
+        last = tokens.lengths - 1
+        kept.append(torch.stack([states[n + 1][index, last] for n in work.layers], 1).float().cpu())
     return torch.cat(kept).numpy()
 
 
-CONTENDERS: dict[str, Contender] = {"repalign": ours, "bare": bare, "hidden_states": hidden_states}
+def peak_speed(model: LanguageModel, rounds: int) -> dict[str, Any]:
+    """The decoder's tokens per second in its best batch shape, nothing read."""
+    decoder, gpu = model.network.get_decoder(), model.device.type == "cuda"
+
+    def run(shape: tuple[int, int]) -> Callable[[], float]:
+        ids = torch.randint(5, 1000, shape, device=model.device)
+        return lambda: measuring.timed(lambda: decoder(input_ids=ids, use_cache=False))
+
+    shapes = _GPU_SHAPES if gpu else _SHAPES
+    with torch.no_grad(), evaluating(model.network):
+        seconds = measuring.in_turns({str(shape): run(shape) for shape in shapes}, rounds + 1)
+    speeds = {str(s): s[0] * s[1] / min(seconds[str(s)][1:]) for s in shapes}
+    best = max(speeds, key=lambda shape: speeds[shape])
+    return {"shape": best, "tokens_per_second": speeds[best], "all": speeds}
 
 
-def statements(count: int) -> list[Example]:
-    """Short statements of every topic, the same ones each time."""
-    topics = ("cities", "capitals", "currencies", "spanish", "numbers", "arithmetic")
-    return [example for topic in topics for example in datasets.load(topic)[: -(-count // 6)]][
-        :count
-    ]
+def compare(
+    model: LanguageModel, work: Workload, peers: dict[str, Peer], rounds: int
+) -> dict[str, Any]:
+    """One row of the table: our time against peers', and whether the values agree."""
+    texts = work.texts(model)
+    few = replace(work, examples=work.examples[:: max(1, len(texts) // _TRIAL_TEXTS)])
+    found = ours(model, few)
+    trial: dict[str, float] = {}
+    differences: dict[str, float] = {}
+    for name in [n for n in peers if not work.against or n in work.against]:
+        result = peers[name].run(few.texts(model), work.layers, values=True)
+        assert result.values is not None
+        # Some read the last layer after the final norm.
+        stop = -1 if KINDS[name].normed_last and work.layers[-1] == model.n_layers - 1 else None
+        differences[name] = _difference(found[:, :stop], result.values[:, :stop])
+        trial[name] = result.seconds
+    if not peers:
+        states = hidden_states(model, few)
+        stop = -1 if work.layers[-1] == model.n_layers - 1 else None
+        differences["hidden_states"] = _difference(found[:, :stop], states[:, :stop])
+    fastest = sorted(trial, key=lambda name: trial[name])[:2]
+    # The fastest of those that run every layer too: stopping early is one of the things compared.
+    fastest += sorted((n for n in trial if not KINDS[n].stops_early), key=lambda n: trial[n])[:1]
+    contenders: dict[str, Callable[[], float]] = {
+        "repalign": lambda: measuring.timed(lambda: ours(model, work))
+    }
+    for name in dict.fromkeys(fastest):
+        contenders[name] = lambda name=name: peers[name].run(texts, work.layers).seconds
+    if not peers:
+        contenders["hidden_states"] = lambda: measuring.timed(lambda: hidden_states(model, work))
+    seconds = measuring.in_turns(contenders, rounds)
+    own = seconds.pop("repalign")
+    extraction = Extraction.of(model, work.examples, work.sites())
+    return {
+        "title": work.title,
+        "texts": len(texts),
+        "tokens": extraction.tokens,
+        "distinct": extraction.distinct,
+        "layers": len(work.layers),
+        "asked": work.asked,
+        "seconds": own,
+        "trial_seconds": trial,
+        "times_as_fast": {name: measuring.ratio(times, own) for name, times in seconds.items()},
+        "largest_relative_difference": differences,
+    }
 
 
-def added_memory(name: str, count: int) -> float:
-    """Peak resident memory above that of the loaded, warmed-up model, in MB; in a new process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_added_memory, (name, count))
+def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(max(np.abs(found - wanted).max((0, 2)) / np.abs(wanted).max((0, 2))))
 
 
-def _added_memory(name: str, count: int) -> float:
-    model, examples = LanguageModel.load("smollm2"), statements(count)
-    CONTENDERS[name](model, examples[:8])
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    CONTENDERS[name](model, examples)
-    return (_status("VmHWM") - before) / 1024
+def against_peak(row: dict[str, Any], peak: dict[str, Any], model: LanguageModel) -> float:
+    """Our time as a multiple of that of the distinct tokens at the decoder's peak."""
+    depth = 1.0 if row["layers"] > 1 else (model.n_layers // 2) / model.n_layers
+    return min(row["seconds"]) / (row["distinct"] / peak["tokens_per_second"] * depth)
 
 
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1])
-    raise RuntimeError(f"/proc/self/status has no {field}")
+def memory_work(name: str, folder: str | None, scale: float) -> Callable[[], Any]:
+    """Load a model, warm up, and return the extraction of a workload for `added_memory`."""
+    model = LanguageModel.load("smollm2")
+    work = next(w for w in workloads(model, scale) if w.name == name)
+    collect(model, work.examples[:4], work.sites())
+    where = None if folder is None else str(Path(folder) / f"{name}-{scale}")
+    return lambda: collect(model, work.examples, work.sites(), store=where)
+
+
+def random_llama() -> LanguageModel:
+    """A Llama of the shape of an 8B model, with random weights, in bfloat16 on the GPU."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = LanguageModel.load("smollm2", device="cpu").tokenizer
+    config = LlamaConfig(
+        vocab_size=128256,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=8192,
+    )
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        network = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    # Random states compare badly in bfloat16 under the checks' tolerance.
+    return LanguageModel(network, tokenizer, "llama-8b-random", allow_failed=["padding", "applied"])
 
 
 def main() -> None:
-    """Time the contenders in turns and write the ratios."""
+    """Run every row, write the results and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--statements", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the texts")
+    parser.add_argument("--only", help="one workload")
+    parser.add_argument("--llama-8b", action="store_true")
     options = parser.parse_args()
-    memory = {name: added_memory(name, options.statements) for name in CONTENDERS}
-    model, examples = LanguageModel.load("smollm2"), statements(options.statements)
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    values = {name: run(model, examples) for name, run in CONTENDERS.items()}  # also warms up
-    found, wanted = values["repalign"], values["hidden_states"]
-    assert found is not None
-    assert wanted is not None
-    # The last layer is left out: transformers returns it after the final norm.
-    difference = np.abs(found[:, :-1] - wanted[:, :-1]).max() / np.abs(wanted[:, :-1]).max()
-    for _ in range(options.rounds):
-        for name, run in CONTENDERS.items():
-            start = time.perf_counter()
-            run(model, examples)
-            seconds[name].append(time.perf_counter() - start)
-    ratios = {
-        name: [other / own for other, own in zip(seconds[name], seconds["repalign"], strict=True)]
-        for name in ("bare", "hidden_states")
-    }
-    outcome = {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "date": time.strftime("%Y-%m-%d"),
-        "torch": torch.__version__,
-        "statements": options.statements,
-        "rounds": options.rounds,
-        "largest_relative_difference": float(difference),
-        "seconds": {name: statistics.median(times) for name, times in seconds.items()},
-        "times_as_fast_as": {
-            name: {"median": statistics.median(r), "low": min(r), "high": max(r)}
-            for name, r in ratios.items()
-        },
-        "added_memory_mb": memory,
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(outcome, indent=2) + "\n")
-    print(json.dumps(outcome, indent=2))
+    model = random_llama() if options.llama_8b else LanguageModel.load("smollm2")
+    chosen = [w for w in workloads(model, options.scale) if options.only in (None, w.name)]
+    outcome: dict[str, Any] = {"machine": measuring.machine(), "rounds": options.rounds}
+    peers: dict[str, Peer] = {}
+    if not options.llama_8b:
+        source = model.network.config._name_or_path
+        peers = {n: Peer(n) for n in KINDS if Peer(n).available()}
+        outcome["missing"] = {n: Peer(n).reason() for n in KINDS if n not in peers}
+        for peer in peers.values():
+            peer.start(source, torch.get_num_threads())
+            peer.run(chosen[0].texts(model)[:8], chosen[0].layers)
+        outcome["versions"] = {name: peer.versions for name, peer in peers.items()}
+    ours(model, chosen[0])
+    outcome["peak"] = peak_speed(model, options.rounds)
+    outcome["rows"] = {}
+    for work in chosen:
+        started = time.monotonic()
+        row = compare(model, work, peers, options.rounds)
+        row["times_peak"] = against_peak(row, outcome["peak"], model)
+        outcome["rows"][work.name] = row
+        best = {name: round(r["median"], 2) for name, r in row["times_as_fast"].items()}
+        print(
+            f"{work.title}: {best}, {row['times_peak']:.2f} x peak "
+            f"({time.monotonic() - started:.0f} s)",
+            flush=True,
+        )
+    for peer in peers.values():
+        peer.close()
+    if not options.llama_8b and options.only is None:
+        del model
+        with tempfile.TemporaryDirectory() as folder:
+            outcome["memory_mb"] = {
+                w.name: measuring.added_memory(memory_work, w.name, None, options.scale)
+                for w in chosen
+            }
+            outcome["memory_on_disk_mb"] = {
+                str(scale): measuring.added_memory(memory_work, "personas", folder, scale)
+                for scale in (0.5 * options.scale, options.scale, 4 * options.scale)
+            }
+        outcome["two_processes"] = processes.compare(options.rounds, options.scale)
+    if options.only is None and options.scale == 1.0:
+        RESULTS.mkdir(exist_ok=True)
+        name = "extraction_gpu.json" if options.llama_8b else "extraction.json"
+        (RESULTS / name).write_text(json.dumps(outcome, indent=2) + "\n")
+    print(json.dumps({k: v for k, v in outcome.items() if k not in ("rows", "versions")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from .ccs import CCS
 from .contrast_pca import ContrastPCA
 from .lda import LDA
 from .leace import LEACE
-from .linear_probe import LinearProbe
+from .linear_probe import LinearProbe, LinearScore, Problem
 from .logistic_regression import LogisticRegression
 from .mean_difference import MeanDifference
 from .polarity_ccs import PolarityCCS
 from .random_direction import RandomDirection
+from .together import fit_together
 from .ttpd import TTPD
 
 REGISTRY: dict[str, type[LinearProbe]] = {
@@ -37,8 +38,11 @@ __all__ = [
     "TTPD",
     "ContrastPCA",
     "LinearProbe",
+    "LinearScore",
     "LogisticRegression",
     "MeanDifference",
     "PolarityCCS",
+    "Problem",
     "RandomDirection",
+    "fit_together",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .arrays import Bools, Floats, Indices
+from .linear_probe import Problem
 
 
 class Pairs(NamedTuple):
@@ -108,6 +110,61 @@ def group_differences(rows: Floats, honest: Bools, codes: Indices) -> Floats:
         incidence = _incidence(codes, side)
         means.append((incidence.T @ rows) / np.bincount(codes, side)[:, np.newaxis])
     return means[0] - means[1]
+
+
+class CommonContrasts(NamedTuple):
+    """Differences of groups that many problems use alike, up to sign."""
+
+    differences: Floats
+    """Shape `(g, d)`."""
+    chosen: list[Indices | None]
+    """For each problem, sorted indices of the differences of its groups; None if it splits a
+    group, relabels a part of one, or has a group of one label."""
+
+
+def common_contrasts(
+    rows: Floats, problems: Sequence[Problem], groups: NDArray[Any]
+) -> CommonContrasts | None:
+    """Differences of the groups, with the labels of the first problem that has the group.
+
+    Args:
+        rows: Shape `(n, d)`.
+        problems: Rows and labels of each.
+        groups: One name per row.
+
+    Returns:
+        None if no group is whole and has both labels, or the groups cannot be told apart (names
+        missing, or of several types).
+    """
+    used = np.zeros(len(rows), dtype=bool)
+    try:
+        codes = np.unique(_one_per_row("groups", groups, used), return_inverse=True)[1]
+    except (TypeError, ValueError):
+        return None  # refused, in their own words, where a problem is fitted
+    reference = np.zeros(len(rows), dtype=bool)
+    for chosen, honest in reversed(problems):
+        reference[chosen], used[chosen] = honest, True
+    sizes = np.bincount(codes)
+    honest_rows = np.bincount(codes, weights=reference)
+    whole = np.bincount(codes, weights=used) == sizes
+    contrasted = whole & (honest_rows > 0) & (honest_rows < sizes)
+    if not contrasted.any():
+        return None
+    place = np.cumsum(contrasted) - 1
+    kept = contrasted[codes]
+    differences = group_differences(rows[kept], reference[kept], place[codes[kept]])
+
+    def of(problem: Problem) -> Indices | None:
+        chosen, honest = problem
+        inside = codes[chosen]
+        held = np.bincount(inside, minlength=len(sizes))
+        alike = np.bincount(inside, weights=honest == reference[chosen], minlength=len(sizes))
+        present = held > 0
+        fits = contrasted & (held == sizes) & ((alike == held) | (alike == 0))
+        distinct = np.bincount(chosen, minlength=len(rows)).max() <= 1
+        return place[present] if distinct and fits[present].all() else None
+
+    return CommonContrasts(differences, [of(problem) for problem in problems])
 
 
 def _incidence(codes: Indices, side: Bools) -> sparse.csr_array:

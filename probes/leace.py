@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from .arrays import Floats
-from .covariance import CovarianceKind, inverse_times
+from .covariance import (
+    NEEDS_ROWS,
+    CovarianceKind,
+    check_kind,
+    inverse_times,
+    scatter_inverse_times,
+)
 from .linear_probe import validated_rows, validated_training_data
+from .moments import Moments
+from .streaming import NotStreamable, Streaming, from_moments, where_streamable
 
 # Squared canonical correlations between rows and labels below this count as rounding error.
 NO_CORRELATION = 1e-12
 
 
-class LEACE(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class LEACE(OneToOneFeatureMixin, TransformerMixin, Streaming):
     """The smallest affine change of the rows after which no linear probe finds the label.
 
     `transform` maps `x` to `x - removed_.T @ readout_ @ (x - mean_)`. On the training rows:
@@ -39,8 +47,8 @@ class LEACE(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     where the variance would grow; we do neither, so that the first statement above is exact.
 
     Args:
-        covariance: `"ledoit_wolf"` (default) or `"pinv"`, of all rows together, as in `LDA`.
-            The first three statements hold for both.
+        covariance: `"ledoit_wolf"` (default), `"oas"` or `"pinv"`, of all rows together, as in
+            `LDA`. The statements but the last hold for all three.
 
     Attributes:
         mean_: Mean of the training rows, shape `(d,)`.
@@ -61,9 +69,11 @@ class LEACE(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                [2. , 2.5]])
     """
 
-    mean_: Floats
-    removed_: Floats
-    readout_: Floats
+    learned: ClassVar[tuple[str, ...]] = ("mean_", "removed_", "readout_")
+
+    mean_: Floats = from_moments()
+    removed_: Floats = from_moments()
+    readout_: Floats = from_moments()
     classes_: NDArray[Any]
     n_features_in_: int
 
@@ -77,6 +87,7 @@ class LEACE(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ValueError: for an unknown `covariance`, a single class, continuous labels, or if `X`
                 is not finite.
         """
+        self._forget()
         rows, labels = validated_training_data(self, X, y)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -84,19 +95,64 @@ class LEACE(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"y holds one class ({self.classes_[0]!r}); erasing needs rows of two or more: "
                 "there is nothing to erase otherwise."
             )
-        self.mean_ = rows.mean(axis=0)
-        centred = rows - self.mean_
+        mean = rows.mean(axis=0)
+        centred = rows - mean
         indicators = np.eye(len(self.classes_))[codes]
         covariances = centred.T @ (indicators - indicators.mean(axis=0)) / len(rows)
         magnitude = np.abs(rows).max(axis=0)
         solved = inverse_times(centred, covariances, magnitude, self.covariance)
+        self._set_eraser(mean, covariances, solved)
+        return self
+
+    @where_streamable
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Learn from one more chunk of rows; solve when `transform` or a result is asked for.
+
+            for part in chunks:
+                eraser.partial_fit(part.at(site), part.labels)
+
+        Args:
+            X: Rows of this chunk, shape `(n, d)`; a few hundred or more keep the overhead small.
+            y: Their labels; one class is enough.
+            classes: Labels that there are, `y` of this chunk included; not needed.
+
+        Raises:
+            ValueError: for `covariance="ledoit_wolf"`, for an eraser that was fitted by `fit`, a
+                label that is not in `classes`, another number of features than before, or if `X`
+                is not finite. A chunk that is refused leaves the eraser as it was.
+        """
+        rows, labels, known = self._chunk(X, y, classes)
+        self._add(Moments.of(rows, labels, known))
+        return self
+
+    def _check_parameters(self) -> None:
+        if self.covariance == "ledoit_wolf":
+            raise NotStreamable(NEEDS_ROWS)
+        check_kind(self.covariance)
+
+    def _solve(self, moments: Moments) -> None:
+        mean, count = moments.mean, moments.count
+        covariances = ((moments.means - mean) * moments.counts[:, np.newaxis] / count).T
+        solved = scatter_inverse_times(
+            moments.total_scatter(), count, covariances, moments.magnitude, self.covariance
+        )
+        self._set_eraser(mean, covariances, solved)
+
+    def _set_eraser(self, mean: Floats, covariances: Floats, solved: Floats) -> None:
+        """Set what is removed.
+
+        Args:
+            mean: Shape `(d,)`.
+            covariances: Of rows and label indicators, shape `(d, classes)`.
+            solved: The inverse of the covariance of the rows times `covariances`.
+        """
+        self.mean_ = mean
         explained = covariances.T @ solved
         values, axes = np.linalg.eigh((explained + explained.T) / 2)
         kept = values > NO_CORRELATION
         mixing = axes[:, kept] / np.sqrt(values[kept])
         self.removed_ = (covariances @ mixing).T
         self.readout_ = (solved @ mixing).T
-        return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Erase the label from rows.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .arrays import Bools, Floats
+from .arrays import Bools, Floats, Indices
 
 
 class LinearScore(NamedTuple):
@@ -27,6 +28,15 @@ class LinearScore(NamedTuple):
     def through(cls, weights: Floats, point: Floats) -> LinearScore:
         """The score with these weights that is zero at `point`."""
         return cls(weights, -float(weights @ point))
+
+
+class Problem(NamedTuple):
+    """Some of the rows of one `X`, and the label that each of them has in this problem."""
+
+    rows: Indices
+    """Indices into `X`; shape `(m,)`."""
+    honest: Bools
+    """Whether each of these rows is honest; shape `(m,)`."""
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator, ABC):
@@ -66,6 +76,33 @@ class LinearProbe(ClassifierMixin, BaseEstimator, ABC):
     @abstractmethod
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn `coef_` and `intercept_` from rows `X` of shape `(n, d)` and labels `y`."""
+
+    def fit_problems(
+        self,
+        X: Floats,
+        problems: Sequence[Problem],
+        *,
+        groups: NDArray[Any] | None = None,
+        polarity: NDArray[Any] | None = None,
+    ) -> list[LinearScore]:
+        """Fit many problems on rows of the same `X`, such as the folds of a cross-validation.
+
+        The same scores as a fit of a clone on each; probes that can share work between problems
+        override it.
+
+        Args:
+            X: Rows, shape `(n, d)`.
+            problems: Rows and labels of each.
+            groups: The group of every row of `X`; ignored unless in `uses`.
+            polarity: The polarity of every row of `X`; ignored unless in `uses`.
+
+        Returns:
+            One score a problem, in their order.
+
+        Raises:
+            ValueError: for a problem that `fit` would refuse.
+        """
+        return fit_each(self, X, problems, groups=groups, polarity=polarity)
 
     def decision_function(self, X: ArrayLike) -> Floats:
         """Score rows; higher is more honest.
@@ -116,6 +153,26 @@ class LinearProbe(ClassifierMixin, BaseEstimator, ABC):
         if tags.classifier_tags is not None:
             tags.classifier_tags.multi_class = False
         return tags
+
+
+def fit_each(
+    estimator: Any,
+    X: Floats,
+    problems: Sequence[Problem],
+    *,
+    groups: NDArray[Any] | None = None,
+    polarity: NDArray[Any] | None = None,
+) -> list[LinearScore]:
+    """Fit a clone on each problem; of groups and polarity it gets those that it `uses`."""
+    held = {"groups": groups, "polarity": polarity}
+    named = {name: held[name] for name in getattr(estimator, "uses", ())}
+    found = []
+    for rows, honest in problems:
+        parts = {name: None if values is None else values[rows] for name, values in named.items()}
+        fitted: Any = clone(estimator)
+        fitted.fit(X[rows], honest.astype(np.intp), **parts)
+        found.append(LinearScore(fitted.coef_[0], float(fitted.intercept_[0])))
+    return found
 
 
 def validated_training_data(

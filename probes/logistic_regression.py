@@ -1,22 +1,18 @@
-"""L2-penalised logistic regression on standardised features."""
+"""The probe by L2-penalised logistic regression on standardised features."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.optimize import minimize
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
 
-from .arrays import Bools, Floats
-from .linear_probe import LinearProbe, LinearScore, positive
-from .ridge_coordinates import RidgeCoordinates
-from .standardisation import Standardisation
-
-MAX_STEPS = 2000
+from .arrays import Floats
+from .linear_probe import LinearProbe, LinearScore, Problem, positive
+from .logistic_problems import logistic_scores
+from .logistic_single import logistic_score
 
 
 class LogisticRegression(LinearProbe):
@@ -62,6 +58,20 @@ class LogisticRegression(LinearProbe):
         self._set_score(logistic_score(rows, honest, positive("C", self.C)))
         return self
 
+    def fit_problems(
+        self,
+        X: Floats,
+        problems: Sequence[Problem],
+        *,
+        groups: NDArray[Any] | None = None,
+        polarity: NDArray[Any] | None = None,
+    ) -> list[LinearScore]:
+        """Fit many problems on rows of the same `X` together, to 1e-4 in the scores of its rows.
+
+        `fit_together` does so for several strengths at once.
+        """
+        return logistic_scores(X, problems, [positive("C", self.C)])[0]
+
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Probabilities of `classes_`, shape `(n, 2)`."""
         return probabilities(self.decision_function(X))
@@ -70,47 +80,3 @@ class LogisticRegression(LinearProbe):
 def probabilities(log_odds: Floats) -> Floats:
     """Columns `1 - p` and `p` for the log-odds of the second class; shape `(n, 2)`."""
     return np.column_stack([expit(-log_odds), expit(log_odds)])
-
-
-def logistic_score(rows: Floats, positive_rows: Bools, C: float) -> LinearScore:
-    """Log-odds of `positive_rows` by penalised logistic regression on standardised features.
-
-    Args:
-        rows: Shape `(n, d)`.
-        positive_rows: Shape `(n,)`; both values have to occur.
-        C: Inverse penalty.
-
-    Returns:
-        The score in the space of `rows`.
-    """
-    frame = Standardisation.of(rows)
-    signs = np.where(positive_rows, 1.0, -1.0)
-    # The loss is divided by C * n, so that the tolerance means the same for every C and n.
-    ridge = 1.0 / (C * len(signs))
-    space = RidgeCoordinates.of(frame.apply(rows), curvature=0.25 / len(signs), ridge=ridge)
-
-    def loss(point: Floats) -> tuple[float, Floats]:
-        weights = space.local_weights(point[:-1])
-        margins = signs * (space.rows @ weights + point[-1])
-        score_gradient = -signs * expit(-margins) / len(signs)
-        value = np.logaddexp(0.0, -margins).mean() + 0.5 * ridge * (weights @ weights)
-        gradient = space.gradient(score_gradient, weights)
-        return float(value), np.append(gradient, score_gradient.sum())
-
-    options = {
-        "maxiter": MAX_STEPS,
-        "maxfun": 2 * MAX_STEPS,
-        "maxcor": 20,
-        "ftol": 0.0,
-        "gtol": 1e-9,
-    }
-    found = minimize(loss, np.zeros(space.size + 1), jac=True, method="L-BFGS-B", options=options)
-    if np.abs(found.jac).max() > 1e-6:
-        warnings.warn(
-            f"logistic regression stopped short of its optimum ({found.message}); "
-            "a smaller C makes the problem easier.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    local = space.local_weights(found.x[:-1])
-    return frame.unfold(LinearScore(space.weights(local), float(found.x[-1])))

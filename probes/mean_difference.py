@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from .linear_probe import LinearProbe, LinearScore, class_means
+from .arrays import Floats
+from .linear_probe import LinearScore, Problem, class_means
+from .moments import Moments
+from .row_subsets import class_means_of, has_both_labels
+from .streaming import StreamingProbe
 
 
-class MeanDifference(LinearProbe):
+class MeanDifference(StreamingProbe):
     """Score along the line from the mean dishonest row to the mean honest row.
 
     `coef_` is `mean(honest) - mean(dishonest)`, not normalised, so its length is the distance
@@ -28,14 +34,40 @@ class MeanDifference(LinearProbe):
         array([4.])
     """
 
+    with_scatter: ClassVar[bool] = False
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn the two class means from rows `X` of shape `(n, d)` and labels `y`.
 
         Raises:
             ValueError: unless `y` holds exactly two classes and `X` is finite.
         """
+        self._forget()
         rows, honest = self._training_data(X, y)
-        honest_mean, dishonest_mean = class_means(rows, honest)
-        midpoint = (honest_mean + dishonest_mean) / 2
-        self._set_score(LinearScore.through(honest_mean - dishonest_mean, midpoint))
+        self._set_score(_score_between(*class_means(rows, honest)))
         return self
+
+    def fit_problems(
+        self,
+        X: Floats,
+        problems: Sequence[Problem],
+        *,
+        groups: NDArray[Any] | None = None,
+        polarity: NDArray[Any] | None = None,
+    ) -> list[LinearScore]:
+        """Fit many problems by one matrix product of their class indicators with the rows."""
+        rows = np.asarray(X, dtype=np.float64)
+        if not np.isfinite(rows).all() or not all(map(has_both_labels, problems)):
+            # Refused by `fit`, in its own words.
+            return super().fit_problems(X, problems, groups=groups, polarity=polarity)
+        origin = rows.mean(axis=0)
+        means = zip(*class_means_of(rows - origin, problems), strict=True)
+        return [_score_between(honest + origin, dishonest + origin) for honest, dishonest in means]
+
+    def _score(self, moments: Moments) -> LinearScore:
+        dishonest_mean, honest_mean = moments.means
+        return _score_between(honest_mean, dishonest_mean)
+
+
+def _score_between(honest_mean: Floats, dishonest_mean: Floats) -> LinearScore:
+    return LinearScore.through(honest_mean - dishonest_mean, (honest_mean + dishonest_mean) / 2)

@@ -23,7 +23,19 @@ def feature_scale(centred: Floats, magnitude: Floats, constant: float) -> Floats
         magnitude: Largest absolute value of every column before centring, shape `(d,)`.
         constant: The scale of a column that does not vary.
     """
-    scale = np.sqrt(np.mean(centred**2, axis=0))
+    return scale_of_variance(np.mean(centred**2, axis=0), magnitude, constant)
+
+
+def scale_of_variance(variance: Floats, magnitude: Floats, constant: float) -> Floats:
+    """Root of the variance of every column; shape `(d,)`.
+
+    Args:
+        variance: Mean square of every centred column, shape `(d,)`.
+        magnitude: Largest absolute value of every column before centring, shape `(d,)`.
+        constant: The scale of a column that does not vary.
+    """
+    # Subtraction may leave a constant column with a variance just below zero.
+    scale = np.sqrt(np.maximum(variance, 0.0))
     return np.where(scale <= CONSTANT * magnitude, constant, scale)
 
 

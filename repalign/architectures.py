@@ -58,6 +58,8 @@ class Architecture:
     """Whether attention and MLP read the same input."""
     context: int | None
     """The longest text in tokens, or None where the config does not bound it."""
+    window: int | None
+    """How many tokens attention looks back, in some layers at least; None where it sees all."""
     forward_names: frozenset[str]
     """The keyword arguments that the network's forward accepts."""
 
@@ -162,6 +164,7 @@ def find(network: nn.Module) -> Architecture:
         family=family,
         parallel=parallel,
         context=_context(text),
+        window=_window(text),
         forward_names=frozenset(_parameters(network)),
     )
 
@@ -178,6 +181,16 @@ def _context(config: Any) -> int | None:
             # ALiBi and recurrent families carry the field without a hard limit behind it.
             return None if config.model_type in ("bloom", "mamba", "mamba2") else value
     return None
+
+
+def _window(config: Any) -> int | None:
+    if getattr(config, "use_sliding_window", True) is False:
+        return None
+    sizes = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    # GPT-Neo names the window of its local layers differently and lists the kinds of layer.
+    if "local" in (getattr(config, "attention_layers", None) or ()):
+        sizes.append(getattr(config, "window_size", None))
+    return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
 
 
 def main_tensor(output: object) -> Tensor:

@@ -52,9 +52,10 @@ class Readout:
 
     def score(self, activations: Activations) -> Float[np.ndarray, " row"]:
         """Score every row; `mean_by_example` averages the rows of one text."""
-        values = np.stack([activations.at(site) for site in self.sites], axis=1)
-        total = np.einsum("rsd,sd->r", values.astype(np.float64), self.coef.astype(np.float64))
-        return total + self.intercept
+        total = np.full(len(activations), self.intercept, dtype=np.float64)
+        for site, coef in zip(self.sites, self.coef, strict=True):
+            total += activations.at(site).astype(np.float64) @ coef.astype(np.float64)
+        return total
 
     def check_model(self, model: LanguageModel) -> None:
         """Refuse a model other than the one it was fitted on.

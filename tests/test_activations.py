@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 import torch
 import toy as toys
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from repalign.activations import Activations, batches, collect
+from repalign.activations import Activations, collect
 from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.models import LanguageModel
@@ -108,29 +106,6 @@ def test_reading_agrees_with_hidden_states_bit_for_bit_in_the_same_batch(
     final = toy.network.model.norm(torch.from_numpy(found.at(toy.sites()[-1])))
     assert torch.allclose(final, states[-1][:, -1], atol=1e-6)
     assert not torch.allclose(states[-1][:, -1], torch.from_numpy(found.at(toy.sites()[-1])))
-
-
-lengths = st.lists(st.integers(1, 50), max_size=40)
-
-
-@given(lengths, st.integers(1, 120))
-def test_batches_hold_every_text_once_and_no_more_than_asked(
-    sizes: list[int], max_tokens: int
-) -> None:
-    made = list(batches(sizes, max_tokens))
-    assert sorted(index for batch in made for index in batch) == list(range(len(sizes)))
-    for batch in made:
-        widest = max(sizes[index] for index in batch)
-        assert len(batch) == 1 or len(batch) * widest <= max_tokens
-    widths = [sizes[index] for batch in made for index in batch]
-    assert widths == sorted(widths, reverse=True)
-
-
-@given(lengths, st.integers(50, 120))
-def test_batches_are_filled(sizes: list[int], max_tokens: int) -> None:
-    made = list(batches(sizes, max_tokens))
-    for batch in made[:-1]:
-        assert (len(batch) + 1) * sizes[batch[0]] > max_tokens
 
 
 def test_a_text_longer_than_the_context_is_named_and_not_cut(toy: LanguageModel) -> None:

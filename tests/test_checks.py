@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from repalign import checks
 from repalign.activations import collect
 from repalign.architectures import main_tensor
+from repalign.checks.readings import worst
 from repalign.errors import CheckError
 from repalign.examples import Example
 from repalign.models import LanguageModel, hooking
@@ -22,7 +23,7 @@ from repalign.models.hooking import attached
 from repalign.sites import Site
 from repalign.storage import write_json
 
-NAMES = ["padding", "sites", "sums", "middle", "spans", "identity", "applied"]
+NAMES = ["padding", "prefixes", "sites", "sums", "middle", "spans", "identity", "applied"]
 ROWS = [Example.of_text("the sea is true", 1), Example.of_text("the sea is false", 0)]
 
 
@@ -207,9 +208,9 @@ def test_nan_is_within_no_tolerance(toy: LanguageModel) -> None:
 
 @pytest.mark.parametrize("errors", [[0.0, math.nan], [math.nan, 0.0], [1.0, math.nan, 2.0]])
 def test_the_worst_of_errors_with_nan_is_nan(errors: list[float]) -> None:
-    assert math.isnan(checks._worst(errors))
-    assert checks._worst([]) == 0.0
-    assert checks._worst([1.0, 3.0, 2.0]) == 3.0
+    assert math.isnan(worst(errors))
+    assert worst([]) == 0.0
+    assert worst([1.0, 3.0, 2.0]) == 3.0
 
 
 def test_a_refusal_names_law_error_and_override(toy: LanguageModel) -> None:

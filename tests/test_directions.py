@@ -145,4 +145,4 @@ def test_directions_can_be_compared_and_be_keys(read: Activations) -> None:
 def _double(read: Activations) -> Activations:
     from dataclasses import replace
 
-    return replace(read, values=read.values * 2)
+    return replace(read, values=np.asarray(read.values) * 2)

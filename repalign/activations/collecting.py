@@ -1,28 +1,26 @@
-"""collect(): from examples to activations, computing no more than is asked."""
+"""collect(): from examples to activations, each distinct prefix computed once."""
 
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from repalign import checks
 from repalign.activations.container import Activations
+from repalign.activations.extraction import Extraction
+from repalign.activations.manifest import FILE, Manifest
+from repalign.activations.shards import Dtype
+from repalign.activations.store import Store
 from repalign.errors import InputError
 from repalign.examples import Example
-from repalign.models import LanguageModel
-from repalign.models.identity import tokenizer_fingerprint
-from repalign.models.modes import evaluating
+from repalign.models import LanguageModel, Team
 from repalign.sites import Site
-from repalign.spans import Reading, Span, read
-from repalign.tokens import Tokens
+from repalign.spans import Span
 
-MAX_TOKENS = 1024
-"""Token positions in one pass, padding included; more are no faster on a CPU."""
-
+_WAIT_SECONDS = 0.2
 Progress = Callable[[int, int], None]
 """Called with the examples done and their number."""
 
@@ -33,173 +31,204 @@ def collect(
     sites: Sequence[Site],
     where: str | Span = "last",
     *,
-    max_tokens: int = MAX_TOKENS,
+    store: str | Path | None = None,
+    dtype: str = "float32",
+    max_tokens: int | None = None,
     progress: Progress | None = None,
 ) -> Activations:
     """Read activations of examples at sites.
 
-    Texts are sorted by length and right-padded, so padding costs little; the pass ends after the
-    deepest site and computes no logits; only kept positions leave a hook. The first use of a model
-    runs its self-checks.
+    Texts with a common beginning share its state, so the cost is the number of distinct prefixes;
+    a pass ends after the deepest site and computes no logits; only kept positions leave a hook. A
+    model whose state cannot be shared is read text by text, and `origin["prefixes"]` says why. The
+    first use of a model runs its self-checks.
 
     Args:
         model: the model to read.
         examples: texts or conversations.
         sites: where to read.
         where: which tokens to read, such as `last`, `answer` or `regex:...`; see `Span`.
-        max_tokens: token positions in one pass, padding included.
+        store: a folder to keep the values in. What is there already is not computed again, so a
+            collection that was killed goes on where it was; several processes may fill one store.
+        dtype: how a store keeps values: `float32`, or `bfloat16` for half the room.
+        max_tokens: token positions in one pass, padding included; None takes what suits the
+            device, or what the store was begun with.
         progress: called after each pass.
 
     Returns:
-        One row for each kept position, in the order of the examples; values in float32.
+        One row for each kept position, in the order of the examples; values in float32. With a
+        store they stay on disk and are read one site at a time.
 
     Raises:
-        InputError: no examples or sites, an empty span, a text longer than the model's context, or
-            values that are not finite.
+        InputError: no examples or sites, an empty span, a text longer than the model's context,
+            values that are not finite, or a store of another collection.
         CheckError: the model fails a self-check.
     """
-    rows = list(examples)
-    wanted = tuple(dict.fromkeys(sites))
-    if not rows:
-        raise InputError("No examples were given to collect activations from.")
-    if not wanted:
-        raise InputError("No sites were given to read; model.sites() lists them.")
-    for site in wanted:
-        model.architecture.check(site)
-    report = checks.ensure(model, wanted)
-    span = Span.parse(where) if isinstance(where, str) else where
-    readings = readable(model, rows, span)
-    with evaluating(model.network):
-        values, example_index, pos = _run(model, readings, wanted, max_tokens, progress)
-    _check_finite(values, wanted, example_index, rows, model)
-    labels = np.array([-1 if row.label is None else row.label for row in rows])
-    return Activations(
-        values=values,
-        sites=wanted,
-        example=example_index,
-        pos=pos,
-        labels=labels[example_index],
-        groups=_groups(rows)[example_index],
-        topics=np.array([row.topic for row in rows], dtype=np.str_)[example_index],
-        polarity=np.array([row.polarity for row in rows])[example_index],
-        origin={**origin(model, span), "checks": report.to_json()},
-    )
+    if store is None:
+        if dtype != "float32":
+            raise InputError(f"dtype={dtype!r} is for a store; without one values are float32.")
+        work = Extraction.of(model, list(examples), sites, where, max_tokens)
+        return _in_memory(work, progress)
+    folder = Path(store)
+    if max_tokens is None:
+        # A store is cut into shards by it, so one that was begun keeps its own.
+        max_tokens = begun_with(folder)
+    work = Extraction.of(model, list(examples), sites, where, max_tokens)
+    return fill(work, folder, dtype, progress).activations()
 
 
-def readable(model: LanguageModel, examples: Sequence[Example], span: Span) -> list[Reading]:
-    """Render, encode and find the span of every example, without running the model.
-
-    Raises:
-        InputError: an empty span, a chat without a template, or a text longer than the context.
-    """
-    readings = [read(model.tokenizer, example, span) for example in examples]
-    _check_context(model, examples, readings)
-    return readings
-
-
-def origin(model: LanguageModel, span: Span) -> dict[str, Any]:
-    """What determines activations besides the texts: model, tokenizer, span and libraries."""
-    return {
-        "model": model.name,
-        "revision": model.revision,
-        "weights": model.fingerprint,
-        "tokenizer": tokenizer_fingerprint(model.tokenizer),
-        "d_model": model.d_model,
-        "layers": model.n_layers,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "span": str(span),
-        "transformers": metadata.version("transformers"),
-    }
-
-
-def _groups(rows: Sequence[Example]) -> np.ndarray:
-    return np.array(
-        [row.group or f"example {index}" for index, row in enumerate(rows)], dtype=np.str_
-    )
-
-
-def _run(
+def stream(
     model: LanguageModel,
-    readings: Sequence[Reading],
-    sites: tuple[Site, ...],
-    max_tokens: int,
-    progress: Progress | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    counts = np.array([len(reading.positions) for reading in readings])
-    starts = np.cumsum(counts) - counts
-    values = np.empty((int(counts.sum()), len(sites), model.d_model), dtype=np.float32)
-    done = 0
-    for batch in batches([len(reading.ids) for reading in readings], max_tokens):
-        tokens = Tokens.pad([readings[i].ids for i in batch], model.pad_id)
-        row = torch.tensor([k for k, i in enumerate(batch) for _ in readings[i].positions])
-        pos = torch.tensor([p for i in batch for p in readings[i].positions])
-        target = np.concatenate([np.arange(starts[i], starts[i] + counts[i]) for i in batch])
+    examples: Iterable[Example],
+    sites: Sequence[Site],
+    where: str | Span = "last",
+    *,
+    max_tokens: int | None = None,
+) -> Iterator[Activations]:
+    """Read activations piece by piece and keep none, for fits that need each row once.
 
-        def keep(tensor: Tensor, row: Tensor = row, pos: Tensor = pos) -> Tensor:
-            picked = tensor[row.to(tensor.device), pos.to(tensor.device)]
-            return picked.to(dtype=torch.float32).cpu()
+    Arguments and errors are those of `collect`. Rows of one example are always in one piece, but
+    examples come in the order of their tokens; `example` says which they are.
 
-        kept = model.capture(tokens, sites, keep)
-        for index, site in enumerate(sites):
-            values[target, index] = kept[site].numpy()
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(readings))
-    example = np.repeat(np.arange(len(readings)), counts)
-    position = np.array([p for reading in readings for p in reading.positions])
-    return values, example, position
+    Example:
+        >>> def fit(probe, model, examples, site):  # MeanDifference, LDA(covariance="oas"), LEACE
+        ...     for part in stream(model, examples, [site]):
+        ...         probe.partial_fit(part.at(site), part.labels, classes=[0, 1])
+        ...     return probe
+    """
+    work = Extraction.of(model, list(examples), sites, where, max_tokens)
+    origin = work.origin
+    for piece in range(len(work.pieces)):
+        rows = work.rows(piece)
+        values = np.empty((len(rows), len(work.sites), model.d_model), dtype=np.float32)
+        for places, found in work.read(piece):
+            for column, site in enumerate(work.sites):
+                values[places, column] = found[site].numpy()
+        fields = {name: field[rows] for name, field in work.index.fields().items()}
+        yield Activations(values=values, sites=work.sites, origin=origin, **fields)
 
 
-def batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Split texts into batches of similar length that hold at most `max_tokens` positions.
+def fill(
+    work: Extraction, folder: Path, dtype: str = "float32", progress: Progress | None = None
+) -> Store:
+    """Compute what a store still lacks, together with whoever else is at it.
+
+    Every process takes pieces that are neither done nor being computed. When none is left, it waits
+    for those that others are computing, and takes over what they drop.
 
     Args:
-        lengths: tokens of each text.
-        max_tokens: positions in a batch, padding included; a longer text gets a batch of its own.
-
-    Yields:
-        Indices into `lengths`; the longest texts come first, so that memory that does not suffice
-        shows at once.
+        work: what to read.
+        folder: a new or empty folder, or the store of the same collection.
+        dtype: how values are kept.
+        progress: called after each pass; what others finish is counted too.
     """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > max_tokens:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def _check_context(
-    model: LanguageModel, rows: Sequence[Example], readings: Sequence[Reading]
-) -> None:
-    context = model.architecture.context
-    if context is None:
-        return
-    for index, (row, reading) in enumerate(zip(rows, readings, strict=True)):
-        if len(reading.ids) > context:
-            raise InputError(
-                f"Example {index} has {len(reading.ids)} tokens, more than the {context} that "
-                f"{model.name} can read; repalign never truncates. Shorten or drop it. It begins: "
-                f"{row.text[:60]!r}"
-            )
-
-
-def _check_finite(
-    values: np.ndarray,
-    sites: tuple[Site, ...],
-    example: np.ndarray,
-    rows: Sequence[Example],
-    model: LanguageModel,
-) -> None:
-    bad: NDArray[np.bool_] = np.asarray(~np.isfinite(values).all(axis=2))
-    if not bad.any():
-        return
-    row, site = (int(index) for index in np.argwhere(bad)[0])
-    raise InputError(
-        f"{int(bad.any(axis=1).sum())} of {len(values)} activations of {model.name} are NaN or "
-        f"infinite, first at {sites[site]} in example {example[row]} "
-        f"({rows[example[row]].text[:60]!r}). Load the model with dtype='float32' or 'bfloat16'; "
-        "float16 overflows in many models."
+    if dtype not in get_args(Dtype):
+        raise InputError(f"dtype={dtype!r}; a store keeps {' or '.join(get_args(Dtype))}.")
+    team = Team.of(work.model)
+    if not team.leads:
+        # Every process holds a part of the model and runs each pass; one of them keeps the values.
+        while (shard := team.agree(None)) is not None:
+            for _ in work.read(shard):
+                pass
+        return Store.open(folder)
+    shard_rows = [work.rows(piece) for piece in range(len(work.pieces))]
+    ingredients = {
+        **{name: value for name, value in work.origin.items() if name != "checks"},
+        "texts": work.fingerprint(),
+    }
+    store = Store.create(
+        folder,
+        ingredients,
+        work.sites,
+        work.model.d_model,
+        cast(Dtype, dtype),
+        work.index,
+        shard_rows,
+        origin=work.origin,
     )
+    store.verify(full=True)
+    while missing := store.missing():
+        shards = missing if team.together else _from_own_share(missing, len(shard_rows))
+        done = _take_part(work, store, shards, team, progress)
+        if not done:
+            time.sleep(_WAIT_SECONDS)
+    team.agree(None)
+    return store
+
+
+def begun_with(folder: Path) -> int | None:
+    """The positions of a pass that a store was begun with; None where there is no store yet."""
+    if not (folder / FILE).is_file():
+        return None
+    return Manifest(folder / FILE).header.ingredients.get("max_tokens")
+
+
+def _take_part(
+    work: Extraction, store: Store, shards: Sequence[int], team: Team, progress: Progress | None
+) -> int:
+    """Compute those shards that are free; return how many."""
+    done = 0
+    for shard in shards:
+        with store.claim(shard) as mine:
+            if not mine:
+                continue
+            team.agree(shard)
+            rows = store.shard_rows[shard]
+            values = {site: torch.empty(len(rows), work.model.d_model) for site in work.sites}
+            counter = _Counter(work, progress, _examples_done(work, store))
+            for places, found in work.read(shard):
+                for site, tensor in found.items():
+                    values[site][torch.from_numpy(places)] = tensor
+                counter.add(rows[places])
+            store.write(shard, values)
+            done += 1
+    return done
+
+
+def _from_own_share(missing: Sequence[int], total: int) -> list[int]:
+    """Start where this process's share begins, so that neighbours, which share most, stay together.
+
+    Launchers such as `accelerate launch` and `torchrun` set RANK and WORLD_SIZE.
+    """
+    rank, world = (int(os.environ.get(name, default)) for name, default in _RANKS)
+    start = rank * total // max(world, 1)
+    return [s for s in missing if s >= start] + [s for s in missing if s < start]
+
+
+_RANKS = (("RANK", "0"), ("WORLD_SIZE", "1"))
+
+
+def _examples_done(work: Extraction, store: Store) -> int:
+    missing = set(store.missing())
+    return sum(len(piece) for shard, piece in enumerate(work.pieces) if shard not in missing)
+
+
+class _Counter:
+    """Counts the examples of which every row was read."""
+
+    def __init__(self, work: Extraction, progress: Progress | None, done: int = 0) -> None:
+        self.left = np.bincount(work.index.example)
+        self.example, self.progress = work.index.example, progress
+        self.done, self.total = done, len(work.texts)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Count rows that were read."""
+        example, counts = np.unique(self.example[rows], return_counts=True)
+        self.left[example] -= counts
+        self.done += int((self.left[example] == 0).sum())
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def _in_memory(work: Extraction, progress: Progress | None) -> Activations:
+    shape = (len(work.index), len(work.sites), work.model.d_model)
+    values = np.empty(shape, dtype=np.float32)
+    counter = _Counter(work, progress)
+    for piece in range(len(work.pieces)):
+        rows = work.rows(piece)
+        for places, found in work.read(piece):
+            for column, site in enumerate(work.sites):
+                values[rows[places], column] = found[site].numpy()
+            counter.add(rows[places])
+    fields: dict[str, Any] = work.index.fields()
+    return Activations(values=values, sites=work.sites, origin=work.origin, **fields)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 
+from repalign.activations.stored import StoredValues
 from repalign.errors import InputError
 from repalign.metrics import cluster_codes
 from repalign.sites import Site
@@ -21,7 +22,8 @@ class Activations:
     together.
     """
 
-    values: Float[np.ndarray, "row site d_model"]
+    values: Float[np.ndarray, "row site d_model"] | Float[StoredValues, "row site d_model"]
+    """In memory, or on disk and read one site at a time."""
     sites: tuple[Site, ...]
     example: Int[np.ndarray, " row"]
     """Index of the example each row was read from."""
@@ -42,13 +44,8 @@ class Activations:
         return len(self.example)
 
     def at(self, site: Site) -> Float[np.ndarray, "row d_model"]:
-        """The values of one site."""
-        if site not in self.sites:
-            raise InputError(
-                f"{site} was not collected; these activations hold "
-                f"{', '.join(str(known) for known in self.sites)}."
-            )
-        return self.values[:, self.sites.index(site)]
+        """The values of one site; read from disk at every call where they are stored."""
+        return self.values[:, self._column(site)]
 
     def rows(self, keep: NDArray[Any]) -> "Activations":
         """The rows that a mask or an index array keeps."""
@@ -65,7 +62,7 @@ class Activations:
 
     @classmethod
     def join(cls, parts: Sequence["Activations"]) -> "Activations":
-        """Put parts of one collection together again, row after row."""
+        """Put parts of one collection together again, row after row; nothing stored is read."""
         if len({part.sites for part in parts}) != 1:
             raise InputError("Only activations of the same sites can be joined.")
         known = [set(part.example.tolist()) for part in parts]
@@ -74,14 +71,30 @@ class Activations:
                 "These activations number their examples alike, so joined ones could not be told "
                 "apart. Read them in one collect(), as probing.gather does, or join them before."
             )
-        fields = ("values", "example", "pos", "labels", "groups", "topics", "polarity")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
+        held = [part.values for part in parts]
+        if any(isinstance(values, StoredValues) for values in held):
+            joined: dict[str, Any] = {"values": StoredValues.join(held)}
+        else:
+            joined = {"values": np.concatenate(held)}
+        fields = ("example", "pos", "labels", "groups", "topics", "polarity")
+        for name in fields:
+            joined[name] = np.concatenate([getattr(part, name) for part in parts])
         return replace(parts[0], **joined)
 
     def only(self, sites: Sequence[Site]) -> "Activations":
         """The same rows at some of the sites."""
-        values = np.stack([self.at(site) for site in sites], axis=1)
-        return replace(self, values=values, sites=tuple(sites))
+        columns = [self._column(site) for site in sites]
+        if isinstance(self.values, StoredValues):
+            return replace(self, values=self.values[:, columns], sites=tuple(sites))
+        return replace(self, values=self.values.take(columns, axis=1), sites=tuple(sites))
+
+    def _column(self, site: Site) -> int:
+        if site not in self.sites:
+            raise InputError(
+                f"{site} was not collected; these activations hold "
+                f"{', '.join(str(known) for known in self.sites)}."
+            )
+        return self.sites.index(site)
 
 
 def mean_by_example(

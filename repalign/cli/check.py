@@ -1,8 +1,13 @@
 """`repalign check`: the self-checks of a model."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from repalign.cli import options
+
+if TYPE_CHECKING:
+    from repalign.checks import Outcome
 
 
 def check(
@@ -41,10 +46,16 @@ def check(
                     outcome.law + (f" ({outcome.note})" if outcome.note else ""),
                     f"{outcome.error:.1e}",
                     f"{outcome.tolerance:.0e}",
-                    "holds" if outcome.passed else "FAILS",
+                    _verdict(outcome),
                 ]
                 for outcome in report.outcomes
             ],
         )
     if report.failed():
         raise typer.Exit(1)
+
+
+def _verdict(outcome: "Outcome") -> str:
+    if outcome.passed:
+        return "holds"
+    return "does not hold: whole texts are read" if outcome.detour else "FAILS"

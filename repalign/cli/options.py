@@ -53,6 +53,7 @@ def load_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
     allow_failed: list[str] | None = None,
+    tensor_parallel: bool = False,
 ) -> "LanguageModel":
     """Load a model as the shared options say, with a line on stderr while it takes."""
     from repalign.cli.output import err
@@ -67,6 +68,7 @@ def load_model(
             revision=revision,
             trust_remote_code=trust_remote_code,
             allow_failed=allow_failed or [],
+            tensor_parallel=tensor_parallel,
         )
 
 

@@ -26,7 +26,7 @@ def emit_json(value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Generator[Advance, None, None]:
+def progress(title: str, show: bool = True) -> Generator[Advance, None, None]:
     """Show a bar on stderr; call what it yields with the number done and the total."""
     columns = (
         TextColumn("{task.description}"),
@@ -34,7 +34,7 @@ def progress(title: str) -> Generator[Advance, None, None]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err) as bar:
+    with Progress(*columns, console=err, disable=not show) as bar:
         task = bar.add_task(title, total=None)
 
         def advance(done: int, total: int) -> None:

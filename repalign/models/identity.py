@@ -2,11 +2,14 @@
 
 import hashlib
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 _SAMPLES = 256
+# Hashing a vocabulary takes a tenth of a second, so it is done again only when it has grown.
+_vocabularies: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
 
 
 def weights_fingerprint(network: nn.Module) -> str:
@@ -21,7 +24,11 @@ def weights_fingerprint(network: nn.Module) -> str:
     """
     digest = hashlib.sha256()
     for name, parameter in sorted(network.named_parameters()):
-        flat = parameter.detach().reshape(-1)
+        whole: Any = parameter.detach()
+        if hasattr(whole, "full_tensor"):
+            # Of a model split over processes each holds a part; together they give the same hash.
+            whole = whole.full_tensor()
+        flat = whole.reshape(-1)
         step = max(1, flat.numel() // _SAMPLES)
         sample = flat[::step][:_SAMPLES].to("cpu", torch.float32).contiguous()
         digest.update(f"{name}{tuple(parameter.shape)}".encode())
@@ -35,9 +42,13 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256()
-    for token, index in sorted(tokenizer.get_vocab().items()):
-        digest.update(f"{index}\t{token}\n".encode())
+    size, vocabulary = _vocabularies.get(tokenizer, (-1, None))
+    if vocabulary is None or size != len(tokenizer):
+        vocabulary = hashlib.sha256()
+        for token, index in sorted(tokenizer.get_vocab().items()):
+            vocabulary.update(f"{index}\t{token}\n".encode())
+        _vocabularies[tokenizer] = (len(tokenizer), vocabulary)
+    digest = vocabulary.copy()
     digest.update(repr(sorted(tokenizer.special_tokens_map.items())).encode())
     digest.update(str(tokenizer.chat_template).encode())
     return digest.hexdigest()[:16]

@@ -136,6 +136,7 @@ class LanguageModel:
         tokens: Tokens,
         sites: Sequence[Site],
         keep: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+        **options: Any,
     ) -> dict[Site, Tensor]:
         """Read sites in one pass that ends after the deepest of them.
 
@@ -145,6 +146,7 @@ class LanguageModel:
             tokens: a batch.
             sites: where to read.
             keep: applied to each `[batch pos d_model]` tensor inside the hook.
+            options: passed to the network, such as `past_key_values`.
 
         Returns:
             For each site what `keep` returned.
@@ -169,7 +171,7 @@ class LanguageModel:
             suppress(StopForward),
             attached(self.architecture, readers, first=False),
         ):
-            self.forward(tokens)
+            self.forward(tokens, **options)
         missing = [str(site) for site in wanted if site not in kept]
         if missing:
             raise InputError(f"The pass never reached {', '.join(missing)} of {self.name}.")

@@ -1,5 +1,6 @@
 """From a name, a folder, a file or an object to a LanguageModel."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def load(
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     device_map: Any = None,
+    tensor_parallel: bool = False,
     revision: str | None = None,
     trust_remote_code: bool = False,
     allow_failed: Sequence[str] = (),
@@ -33,8 +35,11 @@ def load(
             SmolLM2-135M-Instruct.
         tokenizer: the tokenizer of a model object that does not name its own.
         dtype: number format of the weights; float32 on a CPU and the checkpoint's own elsewhere.
-        device: where to put the model; the first GPU, or the CPU without one.
+        device: where to put the model; the first GPU (of several processes that `accelerate
+            launch` started, each its own), or the CPU without one.
         device_map: placement over several devices as in transformers, such as `"auto"`.
+        tensor_parallel: split every matrix over the processes that `torchrun` or `accelerate
+            launch` started; all of them then have to run the same passes.
         revision: branch, tag or commit on the hub.
         trust_remote_code: run model code from the hub. Off: such code can do anything you can.
         allow_failed: names of self-checks whose failure does not stop reading.
@@ -54,7 +59,12 @@ def load(
             return source
         return _wrap(source, tokenizer, allow_failed)
     place = _placement(dtype, device, device_map)
-    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    hub: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    if tensor_parallel:
+        from transformers.distributed.configuration_utils import DistributedConfig
+
+        _check_launched(device, device_map)
+        place["distributed_config"] = DistributedConfig(tp_plan="auto")
     name, path = str(source), Path(source).expanduser()
     if name == EMBEDDED:
         model = _embedded(place, hub)
@@ -66,7 +76,7 @@ def load(
         model = _pretrained(str(path) if path.exists() else name, place, hub, name)
     if tokenizer is not None:
         model.tokenizer = tokenizer
-    if device_map is None:
+    if device_map is None and not tensor_parallel:
         model.network.to(place["device"])
     model.allow_failed = tuple(allow_failed)
     return model
@@ -85,7 +95,9 @@ def _placement(dtype: Any, device: Any, device_map: Any) -> dict[str, Any]:
     if device_map is not None and device is not None:
         raise InputError("Give either device or device_map, not both.")
     if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Launchers number the processes of a machine: each takes a GPU of its own.
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        device = own if torch.cuda.is_available() else "cpu"
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
@@ -104,6 +116,18 @@ def _placement(dtype: Any, device: Any, device_map: Any) -> dict[str, Any]:
             )
         dtype = found
     return {"dtype": dtype, "device": device, "device_map": device_map}
+
+
+def _check_launched(device: Any, device_map: Any) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        raise InputError(
+            "tensor_parallel splits the model over several processes, and this is one alone. Start "
+            "them with `torchrun --nproc-per-node 2 -m repalign …`, or load it without."
+        )
+    if device is not None or device_map is not None:
+        raise InputError(
+            "tensor_parallel places the model itself: leave out device and device_map."
+        )
 
 
 def _embedded(place: dict[str, Any], hub: dict[str, Any]) -> LanguageModel:
@@ -152,9 +176,8 @@ def _pretrained(where: str, place: dict[str, Any], hub: dict[str, Any], name: st
     try:
         with embedded.quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(where, **hub)
-            network = AutoModelForCausalLM.from_pretrained(
-                where, dtype=place["dtype"], device_map=place["device_map"], **hub
-            )
+            spread = {key: place[key] for key in place if key != "device"}
+            network = AutoModelForCausalLM.from_pretrained(where, **spread, **hub)
     except (OSError, ValueError) as error:
         raise InputError(_not_found(name, where, error)) from error
     commit = getattr(network.config, "_commit_hash", None)

@@ -10,11 +10,13 @@ from repalign.activations import Activations, mean_by_example
 from repalign.datasets.shortcuts import shortcut_scores
 from repalign.examples import Example
 from repalign.metrics import Estimate, auroc, cluster_codes
-from repalign.probing.cross_validation import first_rows, in_threads, score_fold
+from repalign.probing.cross_validation import Task, first_rows, in_threads, score_tasks
 from repalign.probing.folds import Fold
 from repalign.sites import Site
 
 REPEATS = 20
+TOGETHER = 5
+"""Shuffles fitted together. Not a matter of cores, or figures would depend on the machine."""
 
 
 def shuffled(
@@ -33,15 +35,24 @@ def shuffled(
         shuffles.
     """
 
-    def once(repeat: int) -> float:
-        labels = shuffle_labels(activations, np.random.default_rng([seed, repeat]))
-        scores = np.empty(len(labels))
-        for fold in folds:
-            scores[fold.test] = score_fold(probe, activations, site, fold, labels)
-        first = first_rows(activations.example)
-        return auroc(labels[first], mean_by_example(scores, activations.example), resamples=0).value
+    def some(repeats: range) -> list[float]:
+        shuffles = [
+            shuffle_labels(activations, np.random.default_rng([seed, repeat])) for repeat in repeats
+        ]
+        tasks = [Task(fold, labels) for labels in shuffles for fold in folds]
+        parts = iter(score_tasks({"probe": probe}, activations, site, tasks)["probe"])
+        values = []
+        for labels in shuffles:
+            scores = np.empty(len(labels))
+            for fold in folds:
+                scores[fold.test] = next(parts)
+            by_example = mean_by_example(scores, activations.example)
+            values.append(auroc(labels[first], by_example, resamples=0).value)
+        return values
 
-    return _spread([value for _, value in in_threads(once, range(REPEATS))])
+    first = first_rows(activations.example)
+    shares = [range(at, min(at + TOGETHER, REPEATS)) for at in range(0, REPEATS, TOGETHER)]
+    return _spread([value for _, values in in_threads(some, shares) for value in values])
 
 
 def shuffle_labels(activations: Activations, generator: np.random.Generator) -> np.ndarray:

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from probes import LinearProbe, Problem
 from repalign.activations import Activations, mean_by_example
 from repalign.errors import InputError
-from repalign.fitting import fit_rows
+from repalign.fitting import fit_problems, fit_rows
 from repalign.probing.folds import Fold, grouped_folds
 from repalign.sites import Site
 
@@ -71,7 +72,54 @@ def score_fold(
     probe: Any, activations: Activations, site: Site, fold: Fold, labels: np.ndarray
 ) -> np.ndarray:
     """Fit on the training rows of a fold and score its test rows, standardised."""
-    values, train, test = activations.at(site), fold.train, fold.test
+    tasks = [Task(fold, labels)]
+    return score_tasks({"probe": probe}, activations, site, tasks)["probe"][0]
+
+
+class Task(NamedTuple):
+    """A fold, and the label of every row (of which the shuffled control has many)."""
+
+    fold: Fold
+    labels: np.ndarray
+
+
+def score_tasks(
+    probes: Mapping[str, Any], activations: Activations, site: Site, tasks: Sequence[Task]
+) -> dict[str, list[np.ndarray]]:
+    """Fit each probe on the training rows of each task and score its test rows, standardised.
+
+    The values of the site are read once, and probes fit all tasks together where they can.
+    """
+    values = np.asarray(activations.at(site), dtype=np.float64)
+    groups, polarity = activations.groups, activations.polarity
+    linear = {name: probe for name, probe in probes.items() if _is_linear(probe)}
+    problems = [Problem(fold.train, labels[fold.train] == 1) for fold, labels in tasks]
+    found = {}
+    for name, fitted in fit_problems(linear, values, problems, groups, polarity).items():
+        scores = values @ np.stack([score.weights for score in fitted], axis=1)
+        # An offset changes no standardised score.
+        found[name] = [
+            standardised(column[fold.test], column[fold.train])
+            for column, (fold, _) in zip(scores.T, tasks, strict=True)
+        ]
+    for name, probe in probes.items():
+        if name not in linear:
+            found[name] = [_score_alone(probe, values, activations, task) for task in tasks]
+    return found
+
+
+def _is_linear(probe: Any) -> bool:
+    """Whether weights and an offset say all of it: a subclass may score in its own way."""
+    return (
+        isinstance(probe, LinearProbe)
+        and type(probe).decision_function is LinearProbe.decision_function
+    )
+
+
+def _score_alone(
+    probe: Any, values: np.ndarray, activations: Activations, task: Task
+) -> np.ndarray:
+    (train, test), labels = task
     fitted = fit_rows(
         probe, values[train], labels[train], activations.groups[train], activations.polarity[train]
     )
@@ -114,26 +162,30 @@ def nested(
     outer = grouped_folds(labels, activations.groups, OUTER_FOLDS, seed)
     inner = [_inner(activations, fold, seed) for fold in outer]
     choices = [Choice(name, site) for site, name in product(activations.sites, probes)]
-    total = sum(len(choices) * (1 + len(folds)) for folds in inner)
+    tasks = [Task(fold, labels) for folds in [outer, *inner] for fold in folds]
+    total = len(choices) * len(tasks)
     count = iter(range(1, total + 1))
 
-    def fit(choice: Choice, fold: Fold) -> np.ndarray:
-        scores = score_fold(probes[choice.probe], activations, choice.site, fold, labels)
+    def at_site(site: Site) -> dict[str, list[np.ndarray]]:
+        found = score_tasks(probes, activations, site, tasks)
         if progress is not None:
-            progress(next(count), total)
-        return scores
+            for _ in range(len(probes) * len(tasks)):
+                progress(next(count), total)
+        return found
 
     by_row: dict[Choice, np.ndarray] = {c: np.empty(len(labels)) for c in choices}
+    values: dict[Choice, list[float]] = {}
+    for site, found in in_threads(at_site, activations.sites):
+        for name in probes:
+            choice, scores = Choice(name, site), iter(found[name])
+            for fold in outer:
+                by_row[choice][fold.test] = next(scores)
+            values[choice] = [_inner_auroc(scores, folds, activations) for folds in inner]
+    chosen = [
+        max(choices, key=lambda c, place=place: values[c][place]) for place in range(len(outer))
+    ]
     selected = np.empty(len(labels))
-    chosen: list[Choice] = []
-    for fold, folds in zip(outer, inner, strict=True):
-        for choice, scores in in_threads(lambda c, fold=fold: fit(c, fold), choices):
-            by_row[choice][fold.test] = scores
-        values = dict(
-            in_threads(lambda c, folds=folds: _inner_auroc(c, folds, fit, activations), choices)
-        )
-        best = max(values, key=lambda choice: values[choice])
-        chosen.append(best)
+    for fold, best in zip(outer, chosen, strict=True):
         selected[fold.test] = by_row[best][fold.test]
     first = first_rows(activations.example)
     return Nested(
@@ -153,13 +205,11 @@ def _inner(activations: Activations, fold: Fold, seed: int) -> list[Fold]:
 
 
 def _inner_auroc(
-    choice: Choice,
-    folds: Sequence[Fold],
-    fit: Callable[[Choice, Fold], np.ndarray],
-    activations: Activations,
+    fold_scores: Iterator[np.ndarray], folds: Sequence[Fold], activations: Activations
 ) -> float:
+    """AUROC over the folds, each of which takes its scores from the iterator."""
     rows = np.concatenate([fold.test for fold in folds])
-    scores = np.concatenate([fit(choice, fold) for fold in folds])
+    scores = np.concatenate([next(fold_scores) for _ in folds])
     example = activations.example[rows]
     order = np.argsort(rows)
     by_example = mean_by_example(scores[order], example[order])
@@ -177,8 +227,10 @@ def in_threads(
 ) -> Iterator[tuple[Key, Value]]:
     """Call a function for each key on all cores; results in the order of the keys.
 
-    Linear algebra runs single-threaded meanwhile: many small problems side by side are faster than
-    one after the other on several threads.
+    Linear algebra shares the cores meanwhile: many small problems side by side are faster than one
+    after the other on several threads.
     """
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+    cores = os.cpu_count() or 1
+    threads = max(1, cores // max(1, len(keys)))
+    with threadpool_limits(threads), ThreadPoolExecutor(cores) as pool:
         yield from zip(keys, pool.map(function, keys), strict=True)

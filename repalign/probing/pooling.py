@@ -210,11 +210,12 @@ def _site_values(
     values: dict[tuple[Site, str, str | None], float] = {}
     for site, by_subset in weights.items():
         for topic, part in parts.items():
+            read = part.at(site)  # once: it may come from disk
             for other in (None, *(name for name in parts if name != topic)):
                 subset = whole - {topic, other} if other else whole - {topic}
                 if subset in by_subset:
                     vector, offset = by_subset[subset]
-                    scores = part.at(site) @ vector + offset
+                    scores = read @ vector + offset
                     values[site, topic, other] = example_auroc(part, scores, resamples=0).value
     return values
 

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from probes import ContrastPCA
 from probes.contrast_pca import main_axis
+from probes.linear_probe import Problem
 
 
 def shifted_pairs(seed: int = 0) -> tuple[Any, Any, Any, Any]:
@@ -101,3 +102,61 @@ def test_main_axis_is_the_first_right_singular_vector(n: int, d: int) -> None:
     axis, share = main_axis(rows)
     assert abs(axis @ axes[0]) == pytest.approx(1.0)
     assert share == pytest.approx(values[0] ** 2 / np.sum(values**2))
+
+
+def folds(y: Any, groups: Any, seed: int = 0) -> list[Problem]:
+    """Folds of whole groups, and for each the labels of half of its groups exchanged."""
+    rng = np.random.default_rng(seed)
+    subsets = [np.flatnonzero(groups % 5 != fold) for fold in range(5)]
+    problems = [Problem(rows, y[rows] == 1) for rows in subsets]
+    exchanged = rng.random(groups.max() + 1) < 0.5
+    return problems + [Problem(rows, honest ^ exchanged[groups[rows]]) for rows, honest in problems]
+
+
+def assert_as_one_by_one(X: Any, problems: list[Problem], groups: Any) -> None:
+    found = ContrastPCA().fit_problems(X, problems, groups=groups)
+    for (rows, honest), score in zip(problems, found, strict=True):
+        held = None if groups is None else groups[rows]
+        expected = ContrastPCA().fit(X[rows], honest, groups=held).decision_function(X)
+        wrong = np.abs(X @ score.weights + score.offset - expected).max()
+        assert wrong < 1e-8 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("pairs", [40, 512])
+def test_many_problems_at_once_are_the_fits_one_by_one(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 pairs are fewer than the 64 features, 512 are more; neither is fitted one by one."""
+    X, y, groups, _ = shifted_pairs()
+    few = groups < pairs
+    X, y, groups = X[few] + 1e3, y[few], groups[few]
+    assert_as_one_by_one(X, folds(y, groups), groups)
+    monkeypatch.setattr(ContrastPCA, "fit", None)
+    assert len(ContrastPCA().fit_problems(X, folds(y, groups), groups=groups)) == 10
+
+
+def test_problems_that_break_groups_go_the_way_of_fit(plant: Any) -> None:
+    """Groups of four: split, relabelled in part, a row twice or for another; no groups at all."""
+    data = plant(groups=30)
+    problems = folds(data.y, data.groups)
+    kept = data.polarity == 1
+    problems.append(Problem(np.flatnonzero(kept), data.y[kept] == 1))
+    problems.append(Problem(np.arange(120), (data.y == 1) ^ (kept & (data.groups < 9))))
+    twice = np.append(np.arange(120), [0, 0])
+    problems.append(Problem(twice, data.y[twice] == 1))
+    instead = np.where(np.arange(120) % 4 == 2, np.arange(120) - 2, np.arange(120))
+    problems.append(Problem(instead, data.y[instead] == 1))
+    assert_as_one_by_one(data.X, problems, data.groups)
+    assert_as_one_by_one(data.X, problems[10:], data.groups)
+    assert_as_one_by_one(data.X, problems, None)
+
+
+def test_bad_groups_are_refused_as_by_fit(plant: Any) -> None:
+    data = plant(groups=10)
+    problems = folds(data.y, data.groups)
+    lonely = np.append(data.groups[:-1], 99)
+    with pytest.raises(ValueError, match="1 of 9 groups hold rows of one label only"):
+        ContrastPCA().fit_problems(data.X, problems[:1], groups=lonely)
+    missing = np.where(data.groups == 7, np.nan, data.groups)
+    with pytest.raises(ValueError, match="misses a value"):
+        ContrastPCA().fit_problems(data.X, problems, groups=missing)

@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 from probes import LEACE
 
-KINDS = pytest.mark.parametrize("covariance", ["ledoit_wolf", "pinv"])
+KINDS = pytest.mark.parametrize("covariance", ["ledoit_wolf", "oas", "pinv"])
 
 
 def labelled(n: int = 240, d: int = 6, classes: int = 2, seed: int = 0) -> tuple[Any, Any]:

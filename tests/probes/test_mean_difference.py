@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from probes import MeanDifference, RandomDirection
+from probes.linear_probe import Problem
 
 
 def test_unequal_classes_do_not_move_the_line() -> None:
@@ -43,3 +44,29 @@ def test_random_direction_ignores_labels_and_obeys_its_seed(plant: Any) -> None:
     assert abs(first.coef_ @ other.coef_.T) < 0.99
     assert np.linalg.norm(first.coef_) == pytest.approx(1.0)
     assert first.decision_function(data.X).mean() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_many_problems_at_once_are_the_fits_one_by_one(plant: Any) -> None:
+    """Folds, other labels for the same rows and a row chosen twice, at an offset of 10^4."""
+    data = plant()
+    X, y = data.X + 1e4, data.y == 1
+    rng = np.random.default_rng(0)
+    subsets = [np.flatnonzero(data.groups % 5 != fold) for fold in range(5)] + [np.arange(9)]
+    problems = [Problem(rows, y[rows]) for rows in subsets]
+    problems += [Problem(rows, y[rng.permutation(rows)]) for rows in subsets]
+    problems.append(Problem(np.array([0, 0, 3, 1]), np.array([True, True, True, False])))
+    found = MeanDifference().fit_problems(X, problems)
+    for (rows, honest), score in zip(problems, found, strict=True):
+        expected = MeanDifference().fit(X[rows], honest).decision_function(X)
+        np.testing.assert_allclose(X @ score.weights + score.offset, expected, atol=1e-6)
+    assert MeanDifference().fit_problems(X, []) == []
+
+
+def test_problem_of_one_class_is_refused_as_by_fit(plant: Any) -> None:
+    data = plant(groups=5)
+    good, bad = Problem(np.arange(4), data.y[:4] == 1), Problem(np.arange(4), np.ones(4, bool))
+    with pytest.raises(ValueError, match="one class"):
+        MeanDifference().fit_problems(data.X, [good, bad])
+    data.X[0, 0] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        MeanDifference().fit_problems(data.X, [good])

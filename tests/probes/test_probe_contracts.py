@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -21,14 +22,23 @@ WITH_GROUPS = [name for name in NAMES if "groups" in REGISTRY[name].uses]
 WITH_POLARITY = [name for name in NAMES if "polarity" in REGISTRY[name].uses]
 
 
-@parametrize_with_checks([*(kind() for kind in REGISTRY.values()), LEACE(), LEACE("pinv")])
+@parametrize_with_checks(
+    [
+        *(kind() for kind in REGISTRY.values()),
+        *(kind(covariance) for kind in (probes.LDA, LEACE) for covariance in ("oas", "pinv")),
+        LEACE(),
+    ]
+)
 def test_scikit_learn_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
 def test_every_exported_classifier_is_registered() -> None:
     exported = [getattr(probes, name) for name in probes.__all__]
-    classifiers = {kind for kind in exported if inspect.isclass(kind)} - {LinearProbe, LEACE}
+    kinds = {
+        kind for kind in exported if inspect.isclass(kind) and issubclass(kind, ClassifierMixin)
+    }
+    classifiers = kinds - {LinearProbe}
     assert classifiers == set(REGISTRY.values())
     assert all(issubclass(kind, LinearProbe) for kind in classifiers)
 
@@ -205,8 +215,8 @@ def test_bad_polarities_are_refused(name: str, polarity: list[Any], message: str
         (probes.CCS(restarts=0), "restarts=0"),
         (probes.PolarityCCS(restarts=1.5), "restarts=1.5"),  # pyright: ignore[reportArgumentType]
         (probes.PolarityCCS(strength=-1.0), "strength=-1.0"),
-        (probes.LDA(covariance="oas"), "'oas'.* 'pinv'"),  # pyright: ignore[reportArgumentType]
-        (LEACE(covariance="oas"), "'oas'.* 'pinv'"),  # pyright: ignore[reportArgumentType]
+        (probes.LDA(covariance="full"), "'full'.* 'pinv'"),  # pyright: ignore[reportArgumentType]
+        (LEACE(covariance="full"), "'full'.* 'pinv'"),  # pyright: ignore[reportArgumentType]
     ],
 )
 def test_bad_parameters_are_refused_by_name_and_value(estimator: Any, message: str) -> None:

@@ -3,9 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
+from sklearn.linear_model import LogisticRegression as Reference
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from synthetic import activations
 
-from probes import LogisticRegression, MeanDifference
+from probes import CCS, LogisticRegression, MeanDifference
+from repalign.activations import Activations
 from repalign.errors import InputError
 from repalign.metrics import auroc
 from repalign.probing import Choice, nested
@@ -83,6 +87,41 @@ def test_fold_scores_do_not_depend_on_the_scale_of_the_probe() -> None:
     plain = score_fold(MeanDifference(), held, Site(0), fold, held.labels)
     loud = score_fold(Louder(), held, Site(0), fold, held.labels)
     assert np.allclose(plain, loud)
+
+
+def test_each_site_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Activations may lie on disk, where every reading counts."""
+    read: list[Site] = []
+    at = Activations.at
+    monkeypatch.setattr(Activations, "at", lambda self, site: read.append(site) or at(self, site))
+    nested(activations(groups=20, shifts=(1.0, 0.0)), {**MEAN, "logistic": LogisticRegression()})
+    assert sorted(read) == [Site(0), Site(1)]
+
+
+def test_folds_fitted_together_score_as_each_alone() -> None:
+    """Any estimator with a decision function goes along, one that scales its input too."""
+    held = activations(groups=40, shifts=(1.0,))
+    found = nested(
+        held,
+        {
+            "ours": LogisticRegression(C=0.1),
+            "theirs": make_pipeline(StandardScaler(), Reference(C=0.1, tol=1e-8)),
+        },
+    )
+    ours, theirs = (found.by_choice[Choice(name, Site(0))] for name in ("ours", "theirs"))
+    assert np.allclose(ours, theirs, atol=1e-3)
+    for fold in found.folds:
+        alone = score_fold(LogisticRegression(C=0.1), held, Site(0), fold, held.labels)
+        assert np.allclose(ours[fold.test], alone, atol=1e-4)
+
+
+def test_a_probe_that_cannot_be_fitted_is_named() -> None:
+    held = activations(groups=20)
+    alone = replace(held, groups=np.array([f"g{i}" for i in range(len(held))]))
+    with pytest.raises(InputError, match=r"The probe ccs needs groups"):
+        nested(alone, {**MEAN, "ccs": CCS()})
+    with pytest.raises(InputError, match=r"The probe logistic cannot be fitted .* C=-1"):
+        nested(held, {**MEAN, "logistic": LogisticRegression(C=-1.0)})
 
 
 def test_standardised_uses_only_the_reference() -> None:

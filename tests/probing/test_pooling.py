@@ -110,7 +110,7 @@ def test_offsets_between_topics_and_polarities_change_nothing() -> None:
         parts = {t: activations(t, groups=60, shifts=(1.0,), seed=i) for i, t in enumerate("abc")}
         far = parts["b"]
         few = far.rows(np.flatnonzero((far.labels == 1) | (np.arange(120) < 30)))
-        parts["b"] = replace(few, values=few.values + np.float32(offset))
+        parts["b"] = replace(few, values=np.asarray(few.values) + np.float32(offset))
         return fit_pooled(parts, LAST, {}).readout.coef[0]
 
     assert np.allclose(fit(50.0), fit(0.0), atol=1e-4)

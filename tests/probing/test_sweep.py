@@ -41,8 +41,10 @@ def test_several_topics_are_pooled_and_each_is_judged_by_the_others() -> None:
 
 def test_thresholds_come_from_benign_texts_and_recall_from_left_out_ones() -> None:
     benign = activations("benign", groups=100, shifts=(0.0, 0.0), seed=11)
-    benign = replace(benign, labels=np.full(200, -1), values=benign.values + np.float32(0))
-    values = benign.values.copy()
+    benign = replace(
+        benign, labels=np.full(200, -1), values=np.asarray(benign.values) + np.float32(0)
+    )
+    values = np.asarray(benign.values).copy()
     values[:, 1, 0] += 3.0  # honest, and more so than the honest statements
     found = sweep(sources("a", "b", "c", shift=5.0), PROBES, benign=replace(benign, values=values))
     one, five = found.thresholds[0.01], found.thresholds[0.05]

@@ -1,14 +1,16 @@
 """Self-checks: laws that reading and writing a model must obey, run at its first use."""
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from repalign import spans
+from repalign.checks.outcomes import Outcome as Outcome
+from repalign.checks.outcomes import Report as Report
+from repalign.checks.prefixes import prefixes
+from repalign.checks.readings import ids, relative, worst
 from repalign.errors import CheckError, InputError
 from repalign.examples import Example
 from repalign.models import LanguageModel
@@ -18,54 +20,8 @@ from repalign.tokens import Tokens
 
 # Relative tolerance by number format; bit-equal laws have tolerance 0 in every format.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-_TEXTS = (
-    "Water boils when it is hot.",
-    "Seven",
-    "A long sentence makes the rows of this batch ragged, which is what the check needs.",
-    "Two and two.",
-)
 _PROMPT, _ANSWER = "Which sea lies there?", "The northern one."
 _NEW_TOKENS = 4
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One law, the error found and the error allowed."""
-
-    name: str
-    law: str
-    error: float
-    tolerance: float
-    inner: bool = False
-    """Whether it concerns only streams inside a block."""
-    note: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is within tolerance; NaN is not."""
-        return self.error <= self.tolerance
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcomes of all checks of one model."""
-
-    outcomes: tuple[Outcome, ...]
-
-    def failed(self) -> list[Outcome]:
-        """The laws that do not hold."""
-        return [outcome for outcome in self.outcomes if not outcome.passed]
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """As plain data; an error that is NaN or infinite becomes None."""
-        return [
-            {
-                **asdict(outcome),
-                "error": outcome.error if math.isfinite(outcome.error) else None,
-                "passed": outcome.passed,
-            }
-            for outcome in self.outcomes
-        ]
 
 
 def ensure(model: LanguageModel, sites: Sequence[Site] = ()) -> Report:
@@ -114,6 +70,7 @@ def run(model: LanguageModel) -> Report:
     """
     checks: tuple[Callable[[LanguageModel, float], Outcome], ...] = (
         _padding,
+        prefixes,
         _sites,
         _sums,
         _middle,
@@ -126,28 +83,8 @@ def run(model: LanguageModel) -> Report:
         return Report(tuple(check(model, tolerance) for check in checks))
 
 
-def _rows() -> list[Example]:
-    return [Example.of_text(text) for text in _TEXTS]
-
-
-def _ids(model: LanguageModel) -> list[list[int]]:
-    whole = spans.Span.parse("all")
-    return [list(spans.read(model.tokenizer, row, whole).ids) for row in _rows()]
-
-
-def _relative(found: Tensor, wanted: Tensor) -> float:
-    found, wanted = found.float(), wanted.float()
-    return float((found - wanted).norm() / wanted.norm().clamp(min=1e-12))
-
-
-def _worst(errors: Iterable[float]) -> float:
-    """The largest error; NaN if there is one, which `max` would pass over."""
-    found = list(errors)
-    return math.nan if any(math.isnan(error) for error in found) else max(found, default=0.0)
-
-
 def _padding(model: LanguageModel, tolerance: float) -> Outcome:
-    rows = _ids(model)
+    rows = ids(model)
     site = model.sites()[-1]
     alone = [model.capture(Tokens.pad([row], model.pad_id), [site])[site][0] for row in rows]
 
@@ -155,23 +92,22 @@ def _padding(model: LanguageModel, tolerance: float) -> Outcome:
         tokens = Tokens.pad(rows, model.pad_id, side=side)
         together = model.capture(tokens, [site])[site]
         attended = tokens.attended.to(together.device)
-        return _worst(
-            _relative(together[index][attended[index]], single)
-            for index, single in enumerate(alone)
+        return worst(
+            relative(together[index][attended[index]], single) for index, single in enumerate(alone)
         )
 
     right, left = error("right"), error("left")
     return Outcome(
         "padding",
         "rows of a ragged batch read as each text alone",
-        _worst((right, left)),
+        worst((right, left)),
         tolerance,
         note=f"right-padded {right:.1e}, left-padded {left:.1e}",
     )
 
 
 def _sites(model: LanguageModel, _tolerance: float) -> Outcome:
-    tokens = Tokens.pad(_ids(model), model.pad_id)
+    tokens = Tokens.pad(ids(model), model.pad_id)
     seen = model.capture(tokens, model.sites())
     inputs = model.capture(tokens, model.sites("resid_pre"))
     states = model.forward(tokens, output_hidden_states=True).hidden_states
@@ -184,7 +120,7 @@ def _sites(model: LanguageModel, _tolerance: float) -> Outcome:
         # Mamba leaves out what enters the first block.
         states = [inputs[Site(0, "resid_pre")], *states]
         law = "resid_post of layer L is hidden_states[L], the last entry aside"
-    error = _worst(
+    error = worst(
         float((seen[site] - states[site.layer + 1]).abs().max()) for site in model.sites()[:-1]
     )
     return Outcome("sites", law, error, 0.0)
@@ -194,22 +130,22 @@ def _sums(model: LanguageModel, tolerance: float) -> Outcome:
     law = "resid_pre + attn_out + mlp_out is resid_post"
     if not {"attn_out", "mlp_out"} <= set(model.architecture.streams):
         return Outcome("sums", law, 0.0, tolerance, True, "this family has no such streams")
-    tokens = Tokens.pad(_ids(model), model.pad_id)
+    tokens = Tokens.pad(ids(model), model.pad_id)
     streams = ("resid_pre", "attn_out", "mlp_out", "resid_post")
     seen = model.capture(tokens, [site for stream in streams for site in model.sites(stream)])
 
     def error(layer: int) -> float:
         pre, attention, mlp, post = (seen[Site(layer, stream)] for stream in streams)
-        return _relative(pre + attention + mlp, post)
+        return relative(pre + attention + mlp, post)
 
-    return Outcome("sums", law, _worst(map(error, range(model.n_layers))), tolerance, True)
+    return Outcome("sums", law, worst(map(error, range(model.n_layers))), tolerance, True)
 
 
 def _middle(model: LanguageModel, _tolerance: float) -> Outcome:
     law = "the MLP reads resid_mid: what is written there changes mlp_out"
     if "resid_mid" not in model.architecture.streams:
         return Outcome("middle", law, 0.0, 0.0, True, "this family has no such stream")
-    tokens = Tokens.pad(_ids(model), model.pad_id)
+    tokens = Tokens.pad(ids(model), model.pad_id)
     # One layer answers for all: side by side or one after the other is a habit of the family.
     layer = model.n_layers // 2
     here, after = Site(layer, "resid_mid"), Site(layer, "mlp_out")
@@ -240,7 +176,7 @@ def _spans(model: LanguageModel, _tolerance: float) -> Outcome:
 
 
 def _identity(model: LanguageModel, _tolerance: float) -> Outcome:
-    tokens = Tokens.pad(_ids(model), model.pad_id)
+    tokens = Tokens.pad(ids(model), model.pad_id)
     plain = model.logits(tokens)
     zero = {site: lambda tensor: tensor + 0 * tensor for site in model.sites()}
     with model.hooked(zero):
@@ -258,7 +194,7 @@ def _push(model: LanguageModel, tokens: Tokens, site: Site) -> Callable[[Tensor]
 
 
 def _applied(model: LanguageModel, tolerance: float) -> Outcome:
-    tokens = Tokens.pad(_ids(model), model.pad_id, side="left").to(model.device)
+    tokens = Tokens.pad(ids(model), model.pad_id, side="left").to(model.device)
     site = model.sites()[model.n_layers // 2]
 
     def decode(cached: bool) -> tuple[Tensor, Tensor]:
@@ -283,7 +219,7 @@ def _applied(model: LanguageModel, tolerance: float) -> Outcome:
     # Rounding may turn a near tie into another token; what follows it is another text.
     same = torch.ones_like(words, dtype=torch.bool)
     same[:, 1:] = (words == other_words).cumprod(dim=1)[:, :-1].bool()
-    error = float("inf") if still else _relative(cached[same], whole[same])
+    error = float("inf") if still else relative(cached[same], whole[same])
     note = f"{still} of {moved.numel()} decoded tokens were not reached" if still else ""
     law = "a writing reaches every decoded token, with the cache as without"
     return Outcome("applied", law, error, tolerance, note=note)
