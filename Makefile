@@ -18,8 +18,12 @@ lint: .venv/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+# The README's performance table: half an hour on two quiet cores, after `make bench-peers`.
 bench: .venv/.installed-dev
-	$(BIN)/python benchmarks/extraction.py
+	$(BIN)/python -m benchmarks.extraction
+	$(BIN)/python -m benchmarks.probes
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.table
 
 # Each peer of the benchmarks with the versions it runs on, for Python 3.11 or 3.12; about 1.3 GB a
 # peer with torch for CPUs (PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu), else far more.

@@ -1,8 +1,8 @@
 """Extraction side by side with other tools, in one run.
 
     make bench-peers                              # once: the other tools' environments
-    python benchmarks/extraction.py               # the embedded model; results/extraction.json
-    python benchmarks/extraction.py --llama-8b    # on a GPU: an 8B-shaped Llama, random weights
+    python -m benchmarks.extraction               # the embedded model; results/extraction.json
+    python -m benchmarks.extraction --llama-8b    # on a GPU: an 8B-shaped Llama, random weights
 
 All contenders read the last token of the same texts. Every peer runs once on some of them, to
 compare values and to find the fastest; the two fastest, and the fastest of those that run every
@@ -19,13 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import measuring
 import numpy as np
-import processes
 import torch
-from peers import KINDS, Peer
-from workloads import Workload, workloads
 
+from benchmarks import measuring, processes
+from benchmarks.peers import KINDS, Peer
+from benchmarks.workloads import Workload, workloads
 from repalign import LanguageModel, collect
 from repalign.activations import Extraction
 from repalign.models.modes import evaluating

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import measuring
 import torch
-from workloads import workloads
 
+from benchmarks import measuring
+from benchmarks.workloads import workloads
 from repalign import LanguageModel
 from repalign.activations import Extraction, fill
 

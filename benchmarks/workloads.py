@@ -52,7 +52,15 @@ def workloads(model: LanguageModel, scale: float = 1.0) -> list[Workload]:
         ),
         Workload("short", "short statements, all layers", short, every, asked=1.7),
         Workload("middle", "short statements, one middle layer", short, middle, asked=3.0),
-        Workload("personas_middle", "persona templates, one middle layer", personas, middle),
+        Workload(
+            "personas_middle",
+            "persona templates, one middle layer",
+            personas,
+            middle,
+            # Those that stop at the layer asked for, too.
+            against=("nnsight", "transformer_lens"),
+            asked=3.0,
+        ),
     ]
 
 

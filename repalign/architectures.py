@@ -60,6 +60,8 @@ class Architecture:
     """The longest text in tokens, or None where the config does not bound it."""
     window: int | None
     """How many tokens attention looks back, in some layers at least; None where it sees all."""
+    scaled_beyond: int | None
+    """Texts longer than this have rotary positions that depend on their length; None without."""
     forward_names: frozenset[str]
     """The keyword arguments that the network's forward accepts."""
 
@@ -165,6 +167,7 @@ def find(network: nn.Module) -> Architecture:
         parallel=parallel,
         context=_context(text),
         window=_window(text),
+        scaled_beyond=_scaled_beyond(text),
         forward_names=frozenset(_parameters(network)),
     )
 
@@ -187,9 +190,18 @@ def _window(config: Any) -> int | None:
     if getattr(config, "use_sliding_window", True) is False:
         return None
     sizes = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    # GPT-Neo names the window of its local layers differently and lists the kinds of layer.
-    if "local" in (getattr(config, "attention_layers", None) or ()):
-        sizes.append(getattr(config, "window_size", None))
+    return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
+
+
+def _scaled_beyond(config: Any) -> int | None:
+    rope = getattr(config, "rope_parameters", None) or {}
+    sizes = []
+    # One set of parameters, or one for each kind of layer.
+    for part in [rope, *(value for value in rope.values() if isinstance(value, dict))]:
+        if part.get("rope_type") in ("dynamic", "longrope"):
+            sizes.append(part.get("original_max_position_embeddings"))
+            sizes.append(getattr(config, "original_max_position_embeddings", None))
+            sizes.append(getattr(config, "max_position_embeddings", None))
     return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
 
 

@@ -8,6 +8,7 @@ import toy as toys
 
 from repalign.activations import collect, extraction
 from repalign.examples import Example
+from repalign.models import memory
 
 
 def examples(count: int = 60) -> list[Example]:
@@ -24,6 +25,7 @@ def examples(count: int = 60) -> list[Example]:
 def small_pieces() -> None:
     """Cut what is read here into pieces of a few texts, so that there are many shards."""
     extraction._PIECE_TOKENS = 24
+    memory.CPU_POSITIONS = 3
 
 
 def into_store(pipe: Connection, folder: Path) -> None:
@@ -31,5 +33,5 @@ def into_store(pipe: Connection, folder: Path) -> None:
     small_pieces()
     model = toys.model()
     pipe.send("begins")
-    collect(model, examples(), model.sites(), store=folder, max_tokens=3)
+    collect(model, examples(), model.sites(), store=folder)
     pipe.send("done")

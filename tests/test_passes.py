@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from repalign import checks
+from repalign import architectures, checks
 from repalign.activations import collect
 from repalign.activations.extraction import Extraction
 from repalign.examples import Example
@@ -19,8 +19,8 @@ from repalign.prefixes import Plan, Trie
 from repalign.sites import Site
 from repalign.tokens import Tokens
 
-# ALiBi is added by distance in the batch, and a recurrent state is no key-value cache.
-WHOLE = {"bloom", "mpt", "mamba", "jamba"}
+# ALiBi and the window of GPT-Neo count columns; a recurrent state is no key-value cache.
+WHOLE = {"bloom", "mpt", "gpt_neo", "mamba", "jamba"}
 
 
 def _texts(seed: int = 0, count: int = 40, vocabulary: int = 100) -> list[list[int]]:
@@ -127,8 +127,12 @@ def test_a_trunk_that_is_forgotten_is_found(
 def test_attention_without_such_masks_is_read_whole(
     toy: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert Extraction.of(toy, toys_examples(), [Site(2)]).whole is None
     monkeypatch.setattr(toy.network.config, "_attn_implementation_internal", "flash_attention_2")
     assert "flash_attention_2" in (passes.obstacle(toy) or "")
+    # Also where it was switched after the checks ran.
+    switched = Extraction.of(toy, toys_examples(), [Site(2)])
+    assert "flash_attention_2" in str(switched.whole)
 
 
 def test_texts_longer_than_the_window_of_attention_are_read_whole() -> None:
@@ -140,6 +144,27 @@ def test_texts_longer_than_the_window_of_attention_are_read_whole() -> None:
     assert Extraction.of(model, [short], [Site(0)]).whole is None
     found = Extraction.of(model, [short, long], [Site(0)]).whole
     assert found == "a text has 9 tokens, and attention looks back 8"
+
+
+def test_rotary_positions_that_depend_on_the_length_bound_what_is_shared() -> None:
+    def beyond(kind: str, rope: dict[str, Any]) -> int | None:
+        config = families.AutoConfig.for_model(kind, rope_parameters=rope)
+        return architectures._scaled_beyond(config)
+
+    scaled = {"rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 1024}
+    assert beyond("llama", {**scaled, "rope_type": "dynamic"}) == 1024
+    assert beyond("qwen2", {**scaled, "rope_type": "dynamic"}) == 1024
+    assert beyond("llama", {**scaled, "rope_type": "linear"}) is None
+
+
+def test_texts_scaled_by_their_length_are_read_whole_and_alone() -> None:
+    shared = families.model("llama")
+    model = LanguageModel(shared.network, shared.tokenizer, "llama")
+    model.architecture = dataclasses.replace(shared.architecture, scaled_beyond=8)
+    rows = [Example.of_text("sea " * count + "is true") for count in (2, 6)]
+    work = Extraction.of(model, rows, [Site(0)])
+    assert work.whole == "a text has 9 tokens, and positions are scaled by length beyond 8"
+    assert [len(step.rows) for step in work.plan(0)[1].passes] == [1, 1]
 
 
 def test_passes_end_after_the_deepest_site(toy: LanguageModel) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repalign.errors import InputError
-from repalign.prefixes import Pass, Plan, Trie, chunked
+from repalign.prefixes import Pass, Plan, Trie, cut_into_pieces
 
 # Few tokens, so that texts share beginnings, equal each other and begin each other.
 texts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=30)
@@ -75,7 +75,7 @@ def _check(plan: Plan, max_tokens: int) -> None:
             assert len(step.rows) == 1
             paths[index] = trunk + step.rows[0].tolist()
             assert paths[index] == trie.above(paths[index][-1], 0)
-        assert len(step.rows) == 1 or step.positions <= max_tokens
+        assert step.positions <= max(max_tokens, int(trie.depth.max()) + 1)
     assert computed == set(range(len(trie)))
 
 
@@ -110,6 +110,15 @@ def test_a_long_common_beginning_is_computed_once() -> None:
     assert plan.positions <= 1.05 * 360
 
 
+@pytest.mark.parametrize(("shared", "own"), [(400, 10), (2000, 50), (100, 3)])
+def test_rows_that_repeat_much_stay_within_a_pass(shared: int, own: int) -> None:
+    start = list(range(10_000, 10_000 + shared))
+    rows = [[*start, *range(n * own, (n + 1) * own)] for n in range(100)]
+    plan = Plan.of(Trie.of(rows, _all(rows)), 512)
+    assert max(step.positions for step in plan.passes) <= max(512, shared + own)
+    assert plan.positions <= 1.25 * (shared + 100 * own)
+
+
 def test_a_trunk_that_saves_less_than_a_pass_costs_is_not_cached() -> None:
     rows = [[1, 2, n, n + 1, n + 2] for n in range(10, 100, 3)]
     assert [step.kept for step in Plan.of(Trie.of(rows, [[4]] * 30), 512).passes] == [False]
@@ -135,26 +144,26 @@ def test_prefixes_of_one_text_cost_no_more_than_the_text() -> None:
 
 
 @given(texts, limits, limits)
-def test_chunks_hold_each_text_once_and_no_more_than_asked(
+def test_pieces_hold_each_text_once_and_no_more_than_asked(
     rows: list[list[int]], max_tokens: int, max_rows: int
 ) -> None:
     counts = [len(row) for row in rows]
-    chunks = chunked(rows, counts, max_tokens=max_tokens, max_rows=max_rows)
-    order = [index for chunk in chunks for index in chunk]
+    pieces = cut_into_pieces(rows, counts, max_tokens=max_tokens, max_rows=max_rows)
+    order = [index for piece in pieces for index in piece]
     assert sorted(order) == list(range(len(rows)))
     assert [rows[index] for index in order] == sorted(rows)
-    for chunk in chunks:
-        part = [rows[index] for index in chunk]
-        if len(chunk) > 1:
+    for piece in pieces:
+        part = [rows[index] for index in piece]
+        if len(piece) > 1:
             assert len(Trie.of(part, _all(part))) <= max_tokens
             assert sum(map(len, part)) <= max_rows
 
 
-def test_a_chunk_ends_where_neighbours_share_least() -> None:
+def test_a_piece_ends_where_neighbours_share_least() -> None:
     one = [[1, 1, n] for n in range(4)]
     other = [[2, 2, n] for n in range(4)]
-    # Seven rows fit; cutting after the fourth... the share that has to be filled first is 3/4.
-    assert chunked(one + other, [1] * 8, max_tokens=100, max_rows=5) == [
+    # Five fit; a cut after four fills more than three quarters and parts what shares nothing.
+    assert cut_into_pieces(one + other, [1] * 8, max_tokens=100, max_rows=5) == [
         [0, 1, 2, 3],
         [4, 5, 6, 7],
     ]

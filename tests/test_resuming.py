@@ -22,7 +22,7 @@ import toy as toys
 
 from repalign.activations import Store, collect, collecting, extraction, stream
 from repalign.errors import InputError
-from repalign.models import LanguageModel
+from repalign.models import LanguageModel, memory
 from repalign.sites import Site
 
 KILLS = 20
@@ -37,6 +37,7 @@ def _processes() -> None:
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "_PIECE_TOKENS", 24)
+    monkeypatch.setattr(memory, "CPU_POSITIONS", 3)
 
 
 def _start(folder: Path) -> Any:
@@ -48,7 +49,7 @@ def _start(folder: Path) -> Any:
 
 
 def _resume(model: LanguageModel, folder: Path) -> None:
-    collect(model, extractions.examples(), model.sites(), store=folder, max_tokens=3)
+    collect(model, extractions.examples(), model.sites(), store=folder)
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -83,6 +84,26 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path, toy: Languag
         assert _content(folder) == wanted, f"kill {number}, after {left[-1]} shards"
     # Otherwise nothing was tested: some were killed before the first shard or in the middle.
     assert len({count for count in left if 0 < count < max(left)}) >= 3, left
+
+
+def test_killed_before_its_first_line_was_written_it_begins_anew(
+    tmp_path: Path, toy: LanguageModel
+) -> None:
+    for content in (b"", b'{"format": "repalign-act'):
+        folder = tmp_path / str(len(content))
+        folder.mkdir()
+        (folder / "manifest.jsonl").write_bytes(content)
+        collect(toy, extractions.examples(4), [Site(0)], store=folder)
+        assert Store.open(folder).complete
+
+
+def test_a_store_under_an_intervention_is_refused(tmp_path: Path, toy: LanguageModel) -> None:
+    with (
+        toy.hooked({Site(0): lambda tensor: tensor * 2}),
+        pytest.raises(InputError, match="does not record interventions"),
+    ):
+        collect(toy, extractions.examples(4), [Site(0)], store=tmp_path / "s")
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.usefixtures("_small_pieces")

@@ -17,6 +17,7 @@ from repalign.activations.store import Store
 from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.models import LanguageModel, Team
+from repalign.models.hooking import writing
 from repalign.sites import Site
 from repalign.spans import Span
 
@@ -124,6 +125,11 @@ def fill(
     """
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype={dtype!r}; a store keeps {' or '.join(get_args(Dtype))}.")
+    if writing():
+        raise InputError(
+            "A store does not record interventions, so what is read under `intervene` could be "
+            "taken for the model's own states later. Collect without a store, or outside of it."
+        )
     team = Team.of(work.model)
     if not team.leads:
         # Every process holds a part of the model and runs each pass; one of them keeps the values.
@@ -134,6 +140,8 @@ def fill(
     shard_rows = [work.rows(piece) for piece in range(len(work.pieces))]
     ingredients = {
         **{name: value for name, value in work.origin.items() if name != "checks"},
+        # Without the error found, which differs in its last digits from machine to machine.
+        "prefixes": "shared" if work.whole is None else "whole",
         "texts": work.fingerprint(),
     }
     store = Store.create(
@@ -147,18 +155,22 @@ def fill(
         origin=work.origin,
     )
     store.verify(full=True)
-    while missing := store.missing():
-        shards = missing if team.together else _from_own_share(missing, len(shard_rows))
-        done = _take_part(work, store, shards, team, progress)
-        if not done:
-            time.sleep(_WAIT_SECONDS)
-    team.agree(None)
+    try:
+        while missing := store.missing():
+            shards = missing if team.together else _from_own_share(missing, len(shard_rows))
+            done = _take_part(work, store, shards, team, progress)
+            if not done:
+                time.sleep(_WAIT_SECONDS)
+    finally:
+        team.agree(None)
     return store
 
 
 def begun_with(folder: Path) -> int | None:
     """The positions of a pass that a store was begun with; None where there is no store yet."""
-    if not (folder / FILE).is_file():
+    path = folder / FILE
+    # A process that was killed in between, or is just at it, leaves a first line without an end.
+    if not path.is_file() or b"\n" not in path.read_bytes():
         return None
     return Manifest(folder / FILE).header.ingredients.get("max_tokens")
 

@@ -4,6 +4,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 from itertools import pairwise
 from typing import Any
@@ -16,13 +17,13 @@ from repalign import checks
 from repalign.activations.index import Index
 from repalign.errors import InputError
 from repalign.examples import Example
-from repalign.models import LanguageModel, passes
+from repalign.models import LanguageModel, Team, passes
 from repalign.models.identity import tokenizer_fingerprint
 from repalign.models.memory import positions_per_pass
 from repalign.models.modes import evaluating
-from repalign.prefixes import Plan, Trie, chunked, common_prefix
+from repalign.prefixes import Plan, Trie, common_prefix, cut_into_pieces
 from repalign.sites import Site
-from repalign.spans import Reading, Span, read
+from repalign.spans import Reading, Span, read_all
 
 _PIECE_BYTES = 64 * 2**20
 """Of float32 values, at most, in a piece of several texts: what is lost when a process is killed,
@@ -88,12 +89,15 @@ class Extraction:
         readings = readable(model, examples, span)
         # Compact copies: lists of Python integers take ten times the room.
         positions = [array("i", reading.positions) for reading in readings]
-        texts = [
-            array("i", reading.ids[: kept[-1] + 1])
-            for reading, kept in zip(readings, positions, strict=True)
+        whole = _whole(model, report, max(len(reading.ids) for reading in readings))
+        # What follows the last position read cannot change it; in a model that is not causal, which
+        # is read whole, it can.
+        ends = [
+            len(r.ids) if whole else k[-1] + 1 for r, k in zip(readings, positions, strict=True)
         ]
+        texts = [array("i", r.ids[:end]) for r, end in zip(readings, ends, strict=True)]
         limit = positions_per_pass(model) if max_tokens is None else max_tokens
-        whole = _whole(model, report, texts)
+        limit = Team.of(model).agree(limit) or limit
         row_bytes = 4 * model.d_model * len(wanted)
         return cls(
             model=model,
@@ -102,7 +106,7 @@ class Extraction:
             texts=texts,
             positions=positions,
             index=_index(examples, positions),
-            pieces=chunked(
+            pieces=cut_into_pieces(
                 texts,
                 [len(kept) for kept in positions],
                 max_tokens=max(_PIECE_TOKENS, 8 * limit),
@@ -182,11 +186,14 @@ class Extraction:
         positions = [self.positions[i] for i in self.pieces[piece]]
         if self.whole is not None:
             trie = Trie.of(texts, positions, share=False)
-            return trie, Plan.whole(trie, self.max_tokens)
+            scaled = self.model.architecture.scaled_beyond
+            # In a batch the longest text would scale the positions of all.
+            alone = scaled is not None and max(map(len, texts)) > scaled
+            return trie, Plan.whole(trie, 1 if alone else self.max_tokens)
         trie = Trie.of(texts, positions)
         return trie, Plan.of(trie, self.max_tokens)
 
-    @property
+    @cached_property
     def _starts(self) -> np.ndarray:
         counts = np.array([len(kept) for kept in self.positions])
         return np.cumsum(counts) - counts
@@ -220,7 +227,7 @@ def readable(model: LanguageModel, examples: Sequence[Example], span: Span) -> l
     Raises:
         InputError: an empty span, a chat without a template, or a text longer than the context.
     """
-    readings = [read(model.tokenizer, example, span) for example in examples]
+    readings = read_all(model.tokenizer, examples, span)
     context = model.architecture.context
     for index, (example, reading) in enumerate(zip(examples, readings, strict=True)):
         if context is not None and len(reading.ids) > context:
@@ -262,16 +269,19 @@ def _index(examples: Sequence[Example], positions: Sequence[Sequence[int]]) -> I
     )
 
 
-def _whole(
-    model: LanguageModel, report: checks.Report, texts: Sequence[Sequence[int]]
-) -> str | None:
+def _whole(model: LanguageModel, report: checks.Report, longest: int) -> str | None:
     """Why texts have to be read one by one, if they have to."""
+    # Asked again: attention may have been switched since the checks ran.
+    if (reason := passes.obstacle(model)) is not None:
+        return reason
     found, window = report.prefixes, model.architecture.window
     if not found.passed:
         return found.note or f"shared states differ by {found.error:.1e}"
-    longest = max(map(len, texts))
     if window is not None and longest > window:
         return f"a text has {longest} tokens, and attention looks back {window}"
+    scaled = model.architecture.scaled_beyond
+    if scaled is not None and longest > scaled:
+        return f"a text has {longest} tokens, and positions are scaled by length beyond {scaled}"
     return None
 
 

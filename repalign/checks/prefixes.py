@@ -37,7 +37,10 @@ def prefixes(model: LanguageModel, tolerance: float) -> Outcome:
         # Families refuse a cache or a mask that they do not know in many ways; the reason is shown.
         return outcome(math.inf, f"{type(error).__name__}: {str(error)[:200]}")
     parts = states[torch.from_numpy(trie.wanted)].split([len(text) for text in texts])
+    # Token by token: first tokens are often so large that an error elsewhere would not show.
     error = worst(
-        relative(part, whole.float().cpu()) for part, whole in zip(parts, alone, strict=True)
+        relative(found, wanted)
+        for part, whole in zip(parts, alone, strict=True)
+        for found, wanted in zip(part, whole.float().cpu(), strict=True)
     )
     return outcome(error, "")

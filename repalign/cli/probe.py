@@ -35,6 +35,10 @@ def probe(
     ] = 200,
     benign: Annotated[str, typer.Option(help="Texts for false positives, or none.")] = "benign",
     out: Annotated[Path | None, typer.Option(help="A new folder for the run.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Keep activations in this folder: for more than memory holds, or again."),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = None,
     device_map: options.DeviceMap = None,
@@ -76,7 +80,14 @@ def probe(
 
     with output.progress("Reading") as advance:
         sources = probing.gather(
-            language_model, loaded, wanted, span, max_groups=groups, seed=seed, progress=advance
+            language_model,
+            loaded,
+            wanted,
+            span,
+            max_groups=groups,
+            seed=seed,
+            store=store,
+            progress=advance,
         )
     quiet = None
     if harmless:

@@ -19,6 +19,11 @@ _FLOW = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
 _writers: set[int] = set()
 
 
+def writing() -> bool:
+    """Whether a context that writes is open, on whichever model."""
+    return bool(_writers)
+
+
 class StopForward(BaseException):
     """Raised in a hook to end a forward pass after the deepest site.
 

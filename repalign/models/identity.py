@@ -23,6 +23,11 @@ def weights_fingerprint(network: nn.Module) -> str:
         16 hexadecimal digits, the same on every device.
     """
     digest = hashlib.sha256()
+    for name, module in network.named_modules():
+        # An adapter that is off, or scaled, leaves the weights and changes what is computed.
+        if hasattr(module, "disable_adapters") and hasattr(module, "scaling"):
+            state = (module.disable_adapters, module.active_adapters, module.scaling)
+            digest.update(f"{name}{state}".encode())
     for name, parameter in sorted(network.named_parameters()):
         whole: Any = parameter.detach()
         if hasattr(whole, "full_tensor"):

@@ -1,5 +1,7 @@
 """How many token positions one forward pass may hold."""
 
+from typing import Any
+
 import torch
 
 from repalign.models.language_model import LanguageModel
@@ -34,7 +36,9 @@ def bytes_per_position(model: LanguageModel) -> int:
 
 
 def _free(model: LanguageModel, device: torch.device) -> int:
-    held = sum(
-        parameter.nbytes for parameter in model.network.parameters() if parameter.device == device
-    )
-    return torch.cuda.get_device_properties(device).total_memory - held
+    held = 0
+    for parameter in model.network.parameters():
+        # Of a model split over processes, this one holds a part.
+        local: Any = parameter.to_local() if hasattr(parameter, "to_local") else parameter  # pyright: ignore[reportAttributeAccessIssue]
+        held += local.nbytes if local.device == device else 0
+    return max(0, torch.cuda.get_device_properties(device).total_memory - held)

@@ -69,6 +69,10 @@ def obstacle(model: LanguageModel) -> str | None:
     attention = getattr(model.network.config, "_attn_implementation", None)
     if attention not in _ATTENTION:
         return f"its attention is {attention!r}, which takes no mask of its own along branches"
+    config = model.network.config.get_text_config(decoder=True)
+    if "local" in (getattr(config, "attention_layers", None) or ()):
+        # GPT-Neo adds the window of such layers by column, whatever the mask says.
+        return "its local attention counts columns of the batch, not tokens of a text"
     if "past_key_values" not in model.architecture.forward_names:
         return "its state is no key-value cache"
     return None

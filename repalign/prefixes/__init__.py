@@ -1,7 +1,7 @@
 """Prefixes: a set of texts as a trie of tokens, and the passes that compute each node once."""
 
-from repalign.prefixes.chunks import chunked
+from repalign.prefixes.pieces import cut_into_pieces
 from repalign.prefixes.plan import Pass, Plan
 from repalign.prefixes.trie import Trie, common_prefix
 
-__all__ = ["Pass", "Plan", "Trie", "chunked", "common_prefix"]
+__all__ = ["Pass", "Plan", "Trie", "common_prefix", "cut_into_pieces"]

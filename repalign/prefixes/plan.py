@@ -126,11 +126,16 @@ class _Planner:
         found = nodes[places]
         below = np.searchsorted(nodes, self.trie.end[found]) - places - 1
         path = self.trie.depth[found] + 1 - before
-        rows = np.ceil(below / (np.maximum(self.row, _STRETCH * path) - path))
+        stretched = np.minimum(_STRETCH * path, self.max_tokens)
+        rows = np.ceil(below / np.maximum(np.maximum(self.row, stretched) - path, 1))
         # Without the trunk every row repeats the path; with it there are two more, smaller passes.
         gain = path * (rows - 1) - 2 * self.overhead
         best = int(np.argmax(gain))
         return int(found[best]) if gain[best] > 0 else None
+
+    def _limit(self, repeated: int) -> int:
+        """Nodes of a row that repeats some ancestors."""
+        return max(self.row, min(_STRETCH * repeated, self.max_tokens))
 
     def _rows(self, nodes: np.ndarray, before: int) -> Iterator[np.ndarray]:
         """Cut a preorder into rows and add the ancestors that each needs.
@@ -143,7 +148,7 @@ class _Planner:
         repeated = (self.trie.depth[nodes[starts]] - before).tolist()
         first = 0
         while first < len(starts):
-            limit = max(self.row, _STRETCH * repeated[first])
+            limit = self._limit(repeated[first])
             left = len(nodes) - bounds[first]
             # Rows of even length, since the shortest one of a pass is padded to the longest.
             even = repeated[first] + -(-left // -(-left // limit))

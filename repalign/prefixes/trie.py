@@ -48,9 +48,10 @@ class Trie:
         *,
         share: bool = True,
     ) -> "Trie":
-        """Build the trie of texts up to the last position that is read of each.
+        """Build the trie of texts, as far as they are read.
 
-        What stands after the last position read cannot change what is read, and is left out.
+        What stands after the last position read of a text cannot change what is read in a causal
+        model, and is left out; without sharing nothing is left out.
 
         Args:
             texts: token ids of each text.
@@ -66,7 +67,9 @@ class Trie:
                     f"Text {index} has {len(text)} tokens; positions {list(kept)[:5]} cannot be "
                     "read of it."
                 )
-        trimmed = [text[: kept[-1] + 1] for text, kept in zip(texts, positions, strict=True)]
+        trimmed = list(texts)
+        if share:
+            trimmed = [text[: kept[-1] + 1] for text, kept in zip(texts, positions, strict=True)]
         order = in_order(trimmed) if share else range(len(texts))
         token: list[int] = []
         depth: list[int] = []

@@ -5,7 +5,7 @@ An example is rendered (`render`), encoded (`encode`), and a `Span` picks positi
 """
 
 from repalign.spans.encoding import Encoded, encode
-from repalign.spans.reading import Piece, Reading, pieces, read
+from repalign.spans.reading import Piece, Reading, pieces, read, read_all
 from repalign.spans.rendering import Part, Rendered, render
 from repalign.spans.span import Span
 
@@ -19,5 +19,6 @@ __all__ = [
     "encode",
     "pieces",
     "read",
+    "read_all",
     "render",
 ]

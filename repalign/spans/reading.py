@@ -1,14 +1,18 @@
 """Reading: the tokens of one example and which of them are read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from repalign.examples import Example
-from repalign.spans.encoding import encode
+from repalign.spans.encoding import encode_all
 from repalign.spans.rendering import render
 from repalign.spans.span import Span
+
+_TOGETHER = 256
+"""Texts in one call of the tokenizer."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,26 @@ def read(tokenizer: PreTrainedTokenizerBase, example: Example, span: Span) -> Re
     Raises:
         InputError: see `render` and `Span.positions`.
     """
-    rendered = render(tokenizer, example)
-    encoded = encode(tokenizer, rendered)
-    positions = span.positions(rendered, encoded)
-    return Reading(encoded.ids, positions, encoded.offsets, rendered.text)
+    return read_all(tokenizer, [example], span)[0]
+
+
+def read_all(
+    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], span: Span
+) -> list[Reading]:
+    """Render and encode examples and find the tokens of a span in each; faster than one by one.
+
+    Raises:
+        InputError: see `render` and `Span.positions`.
+    """
+    readings = []
+    for start in range(0, len(examples), _TOGETHER):
+        rendered = [render(tokenizer, one) for one in examples[start : start + _TOGETHER]]
+        encoded = encode_all(tokenizer, rendered)
+        readings += [
+            Reading(tokens.ids, span.positions(text, tokens), tokens.offsets, text.text)
+            for text, tokens in zip(rendered, encoded, strict=True)
+        ]
+    return readings
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, reading: Reading) -> list[Piece]:

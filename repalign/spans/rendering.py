@@ -9,6 +9,7 @@ in place of one turn; what stands before and after the placeholder marks the tur
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 from jinja2 import TemplateError
@@ -114,6 +115,14 @@ def quoted(text: str) -> str:
 
 def _apply(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Message], *, prompt: bool) -> str:
     """Render a conversation to text, without tokens."""
+    return _written(tokenizer, str(tokenizer.chat_template), tuple(turns), prompt)
+
+
+# Texts of one data set share turns, so what marks them off is rendered once for many of them.
+@lru_cache(maxsize=1024)
+def _written(
+    tokenizer: PreTrainedTokenizerBase, _template: str, turns: tuple[Message, ...], prompt: bool
+) -> str:
     conversation = [{"role": turn.role, "content": turn.content} for turn in turns]
     try:
         text = tokenizer.apply_chat_template(

@@ -1,4 +1,4 @@
-"""Chunks: texts that share a beginning stay together, in pieces of bounded work and size."""
+"""Pieces: texts that share a beginning stay together, in pieces of bounded work and size."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from repalign.prefixes.trie import common_prefix, in_order
 _EARLY = 0.75
 
 
-def chunked(
+def cut_into_pieces(
     texts: Sequence[Sequence[int]],
     rows: Sequence[int],
     *,
@@ -18,26 +18,26 @@ def chunked(
 ) -> list[list[int]]:
     """Sort texts by their tokens and cut the row of them where neighbours share least.
 
-    The chunks depend on the texts and the limits alone, not on who computes them, so that a
+    The pieces depend on the texts and the limits alone, not on who computes them, so that a
     collection comes out the same however often it is interrupted and however many processes share
     it.
 
     Args:
         texts: token ids, up to the last position read.
         rows: positions read of each text.
-        max_tokens: distinct prefixes in a chunk.
-        max_rows: positions read in a chunk. A text beyond a limit is a chunk by itself.
+        max_tokens: distinct prefixes in a piece.
+        max_rows: positions read in a piece. A text beyond a limit is a piece by itself.
 
     Returns:
-        Indices of the texts of each chunk, in trie order.
+        Indices of the texts of each piece, in trie order.
 
     Example:
-        >>> chunked([[1, 2], [3], [1, 4], [3, 5]], [1, 1, 1, 1], max_tokens=3, max_rows=9)
+        >>> cut_into_pieces([[1, 2], [3], [1, 4], [3, 5]], [1, 1, 1, 1], max_tokens=3, max_rows=9)
         [[0, 2], [1, 3]]
     """
     order = in_order(texts)
     shared = [0] + [common_prefix(texts[a], texts[b]) for a, b in pairwise(order)]
-    chunks: list[list[int]] = []
+    pieces: list[list[int]] = []
     start = 0
     while start < len(order):
         tokens, kept, stop = len(texts[order[start]]), rows[order[start]], start + 1
@@ -54,6 +54,6 @@ def chunked(
         if stop < len(order):
             early = [place for place in range(start + 1, stop) if fills[place - start] >= _EARLY]
             stop = min([stop, *reversed(early)], key=shared.__getitem__)
-        chunks.append([order[place] for place in range(start, stop)])
+        pieces.append([order[place] for place in range(start, stop)])
         start = stop
-    return chunks
+    return pieces

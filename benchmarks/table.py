@@ -1,0 +1,98 @@
+"""The README's performance table, made from `benchmarks/results/`.
+
+python -m benchmarks.table      # prints it and puts it into the README
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import KINDS
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def between(page: Path, name: str, text: str) -> None:
+    """Put text between the markers `<!-- name -->` and `<!-- /name -->` of a page."""
+    content = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if content.count(begin) != 1 or content.count(end) != 1:
+        raise ValueError(f"{page} has no place for {name!r}: it needs {begin} and {end} once.")
+    before, rest = content.split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
+
+
+def performance(extraction: dict[str, Any], probes: dict[str, Any]) -> str:
+    """The table in Markdown."""
+    lines = ["| work | against | times as fast | asked | added memory |", "|---|---|---|---|---|"]
+    for name, row in extraction["rows"].items():
+        fastest = min(row["times_as_fast"], key=lambda peer: row["times_as_fast"][peer]["median"])
+        for peer, ratio in row["times_as_fast"].items():
+            asked = f"{row['asked']:g}" if peer == fastest and row["asked"] > 1 else ""
+            memory = f"{extraction['memory_mb'][name]:.0f} MB" if peer == fastest else ""
+            lines.append(_line(row["title"], KINDS[peer].label, _ratio(ratio), asked, memory))
+    worst = max(extraction["rows"].values(), key=lambda row: row["times_peak"])
+    lines.append(
+        _line(
+            f"any of these (most: {worst['title']})",
+            "its distinct tokens at the decoder's peak speed",
+            f"{worst['times_peak']:.2f} × that time",
+            "≤ 1.5",
+            "",
+        )
+    )
+    for title, against, ratio, asked in _fits(probes):
+        lines.append(_line(title, against, _ratio(ratio), asked, ""))
+    two = extraction["two_processes"]["times_as_fast"]
+    lines.append(_line("two processes", "one, one thread each", _ratio(two), "1.8", ""))
+    disk = extraction["memory_on_disk_mb"]
+    sizes = ", ".join(f"{float(scale):g}: {held:.0f} MB" for scale, held in disk.items())
+    lines.append(_line("personas on disk, at share of the texts", "", "", "flat, ≤ 250 MB", sizes))
+    return "\n".join(lines)
+
+
+def _fits(probes: dict[str, Any]) -> list[tuple[str, str, dict[str, float], str]]:
+    logistic, lda = probes["logistic"], probes["lda"]
+    sweep = f"logistic, {probes['sites']} layers × {probes['folds']} folds × 5 strengths"
+    tolerance = logistic["same_accuracy_tolerance"]
+    off = logistic["largest_difference_from_ours"]["default_tolerance"]
+    against = {
+        "same_accuracy": (f"scikit-learn, same answers (tol={tolerance:.0e})", "15"),
+        "default_tolerance": (f"scikit-learn, default tol (answers off by {off:.2f})", ""),
+    }
+    rows = [
+        (sweep, *against[name][:1], ratio, against[name][1])
+        for name, ratio in logistic["times_as_fast_as"].items()
+    ]
+    one = lda["times_as_fast_as"]["scikit_learn"]
+    title = f"LDA, {probes['sites']} layers × {probes['folds']} folds"
+    return [*rows, (title, "scikit-learn, lsqr with shrinkage", one, "")]
+
+
+def _ratio(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Print the table and put it into the README."""
+    extraction, probes = (
+        json.loads((RESULTS / name).read_text()) for name in ("extraction.json", "probes.json")
+    )
+    where = extraction["machine"]
+    text = (
+        f"Embedded model, {where['processor']}, {where['cores']} cores, torch {where['torch']}, "
+        f"{where['date']}; medians and ranges of {extraction['rounds']} interleaved rounds.\n\n"
+        + performance(extraction, probes)
+    )
+    between(ROOT / "README.md", "performance", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
