@@ -6,13 +6,11 @@
 
 All contenders read the last token of the same texts. Every peer runs once on some of them, to
 compare values and to find the fastest; the two fastest, and the fastest of those that run every
-layer, then take turns with us on all of them. Ratios are medians over rounds with their range;
-memory is that of fresh processes.
+layer, then take turns with us on all of them. Ratios are medians over rounds with their range.
 """
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import measuring, processes
+from benchmarks import measuring
 from benchmarks.peers import KINDS, Peer
 from benchmarks.workloads import Workload, workloads
 from repalign import LanguageModel, collect
@@ -132,15 +130,6 @@ def against_peak(row: dict[str, Any], peak: dict[str, Any], model: LanguageModel
     return min(row["seconds"]) / (row["distinct"] / peak["tokens_per_second"] * depth)
 
 
-def memory_work(name: str, folder: str | None, scale: float) -> Callable[[], Any]:
-    """Load a model, warm up, and return the extraction of a workload for `added_memory`."""
-    model = LanguageModel.load("smollm2")
-    work = next(w for w in workloads(model, scale) if w.name == name)
-    collect(model, work.examples[:4], work.sites())
-    where = None if folder is None else str(Path(folder) / f"{name}-{scale}")
-    return lambda: collect(model, work.examples, work.sites(), store=where)
-
-
 def random_llama() -> LanguageModel:
     """A Llama of the shape of an 8B model, with random weights, in bfloat16 on the GPU."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -199,18 +188,6 @@ def main() -> None:
         )
     for peer in peers.values():
         peer.close()
-    if not options.llama_8b and options.only is None:
-        del model
-        with tempfile.TemporaryDirectory() as folder:
-            outcome["memory_mb"] = {
-                w.name: measuring.added_memory(memory_work, w.name, None, options.scale)
-                for w in chosen
-            }
-            outcome["memory_on_disk_mb"] = {
-                str(scale): measuring.added_memory(memory_work, "personas", folder, scale)
-                for scale in (0.5 * options.scale, options.scale, 4 * options.scale)
-            }
-        outcome["two_processes"] = processes.compare(options.rounds, options.scale)
     if options.only is None and options.scale == 1.0:
         RESULTS.mkdir(exist_ok=True)
         name = "extraction_gpu.json" if options.llama_8b else "extraction.json"

@@ -1,5 +1,9 @@
-"""One process against two on the same store, one thread each."""
+"""One process against two on the same store, one thread each.
 
+python -m benchmarks.processes      # results/processes.json
+"""
+
+import json
 import multiprocessing
 import os
 import tempfile
@@ -13,6 +17,8 @@ from benchmarks import measuring
 from benchmarks.workloads import workloads
 from repalign import LanguageModel
 from repalign.activations import Extraction, fill
+
+RESULTS = Path(__file__).parent / "results" / "processes.json"
 
 
 def compare(rounds: int, scale: float) -> dict[str, Any]:
@@ -65,5 +71,12 @@ def _work(gate: Any, done: Any, folders: Any, rank: int, scale: float) -> None:
         done.wait()
 
 
+def main() -> None:
+    """Measure and write results/processes.json."""
+    outcome = {"machine": measuring.machine(), **compare(rounds=3, scale=0.5)}
+    RESULTS.write_text(json.dumps(outcome, indent=2) + "\n")
+    print(json.dumps(outcome, indent=1))
+
+
 if __name__ == "__main__":
-    print(compare(rounds=3, scale=1.0))
+    main()

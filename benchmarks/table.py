@@ -11,6 +11,7 @@ from benchmarks.peers import KINDS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+_PARTS = ("extraction", "memory", "processes", "probes")
 
 
 def between(page: Path, name: str, text: str) -> None:
@@ -24,14 +25,15 @@ def between(page: Path, name: str, text: str) -> None:
     page.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
 
 
-def performance(extraction: dict[str, Any], probes: dict[str, Any]) -> str:
+def performance(found: dict[str, dict[str, Any]]) -> str:
     """The table in Markdown."""
+    extraction, probes = found["extraction"], found["probes"]
     lines = ["| work | against | times as fast | asked | added memory |", "|---|---|---|---|---|"]
     for name, row in extraction["rows"].items():
         fastest = min(row["times_as_fast"], key=lambda peer: row["times_as_fast"][peer]["median"])
         for peer, ratio in row["times_as_fast"].items():
             asked = f"{row['asked']:g}" if peer == fastest and row["asked"] > 1 else ""
-            memory = f"{extraction['memory_mb'][name]:.0f} MB" if peer == fastest else ""
+            memory = f"{found['memory']['in_memory_mb'][name]:.0f} MB" if peer == fastest else ""
             lines.append(_line(row["title"], KINDS[peer].label, _ratio(ratio), asked, memory))
     worst = max(extraction["rows"].values(), key=lambda row: row["times_peak"])
     lines.append(
@@ -45,9 +47,9 @@ def performance(extraction: dict[str, Any], probes: dict[str, Any]) -> str:
     )
     for title, against, ratio, asked in _fits(probes):
         lines.append(_line(title, against, _ratio(ratio), asked, ""))
-    two = extraction["two_processes"]["times_as_fast"]
+    two = found["processes"]["times_as_fast"]
     lines.append(_line("two processes", "one, one thread each", _ratio(two), "1.8", ""))
-    disk = extraction["memory_on_disk_mb"]
+    disk = found["memory"]["personas_on_disk_mb"]
     sizes = ", ".join(f"{float(scale):g}: {held:.0f} MB" for scale, held in disk.items())
     lines.append(_line("personas on disk, at share of the texts", "", "", "flat, ≤ 250 MB", sizes))
     return "\n".join(lines)
@@ -81,14 +83,13 @@ def _line(*cells: str) -> str:
 
 def main() -> None:
     """Print the table and put it into the README."""
-    extraction, probes = (
-        json.loads((RESULTS / name).read_text()) for name in ("extraction.json", "probes.json")
-    )
+    found = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in _PARTS}
+    extraction = found["extraction"]
     where = extraction["machine"]
     text = (
         f"Embedded model, {where['processor']}, {where['cores']} cores, torch {where['torch']}, "
         f"{where['date']}; medians and ranges of {extraction['rounds']} interleaved rounds.\n\n"
-        + performance(extraction, probes)
+        + performance(found)
     )
     between(ROOT / "README.md", "performance", text)
     print(text)
