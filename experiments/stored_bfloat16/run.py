@@ -12,6 +12,8 @@ from repalign.probing.cross_validation import nested
 from repalign.runs import Environment
 
 DATA = ("cities", "currencies")
+EVERY = 3
+"""Layers from one that is read to the next."""
 PROBES = ("mean_difference", "lda", "logistic", "contrast_pca")
 
 
@@ -25,7 +27,7 @@ def main() -> None:
             examples, found, size = datasets.load(data), {}, {}
             for dtype in ("float32", "bfloat16"):
                 store = Path(folder) / f"{data}-{dtype}"
-                kept = collect(model, examples, model.sites(), store=store, dtype=dtype)
+                kept = collect(model, examples, model.sites()[::EVERY], store=store, dtype=dtype)
                 found[dtype] = nested(kept, estimators)
                 size[dtype] = sum(path.stat().st_size for path in store.glob("*.safetensors"))
             exact, rounded = found["float32"], found["bfloat16"]

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ import torch
 from repalign.activations.container import Activations
 from repalign.activations.extraction import Extraction
 from repalign.activations.manifest import FILE, Manifest
-from repalign.activations.shards import Dtype
 from repalign.activations.store import Store
 from repalign.errors import InputError
 from repalign.examples import Example
@@ -123,8 +122,6 @@ def fill(
         dtype: how values are kept.
         progress: called after each pass; what others finish is counted too.
     """
-    if dtype not in get_args(Dtype):
-        raise InputError(f"dtype={dtype!r}; a store keeps {' or '.join(get_args(Dtype))}.")
     if writing():
         raise InputError(
             "A store does not record interventions, so what is read under `intervene` could be "
@@ -149,7 +146,7 @@ def fill(
         ingredients,
         work.sites,
         work.model.d_model,
-        cast(Dtype, dtype),
+        dtype,
         work.index,
         shard_rows,
         origin=work.origin,

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from repalign.activations.locks import locked
-from repalign.activations.shards import sync_folder, write_all
+from repalign.activations.shards import TORCH, sync_folder, write_all
 from repalign.errors import InputError
 from repalign.sites import Site
 
 FILE = "manifest.jsonl"
 FORMAT = "repalign-activations-1"
 _MARK = json.dumps({"format": FORMAT}).encode()[:-1]
-ITEM_BYTES: Mapping[str, int] = {"float32": 4, "bfloat16": 2}
 log = logging.getLogger("repalign")
 
 
@@ -46,7 +45,7 @@ class Header:
 
     def bytes_of(self, shards: Iterable[int]) -> int:
         """About how many bytes shards take; their headers are counted generously."""
-        size = ITEM_BYTES[self.dtype]
+        size = TORCH[self.dtype].itemsize
         each_row, each_shard = (
             8 + len(self.sites) * self.d_model * size,
             512 + 128 * len(self.sites),

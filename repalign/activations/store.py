@@ -21,8 +21,8 @@ from repalign.activations.index import (
     read_index,
 )
 from repalign.activations.locks import claimed, is_claimed
-from repalign.activations.manifest import FILE, FORMAT, ITEM_BYTES, Header, Manifest, Record, plain
-from repalign.activations.shards import leftovers, on_cpu, open_shard, write_shard
+from repalign.activations.manifest import FILE, FORMAT, Header, Manifest, Record, plain
+from repalign.activations.shards import TORCH, leftovers, on_cpu, open_shard, write_shard
 from repalign.activations.status import Status
 from repalign.activations.stored import StoredValues
 from repalign.activations.verification import check_finite, damage
@@ -93,8 +93,8 @@ class Store:
             InputError: the folder holds another collection or something else, the disk has no room
                 for all of it, rows are in no shard or in two, or the dtype is another one.
         """
-        if dtype not in ITEM_BYTES:
-            raise unknown("dtype of a store", dtype, ITEM_BYTES)
+        if dtype not in TORCH:
+            raise unknown("dtype of a store", dtype, TORCH)
         folder, held = Path(folder), Index.of(index)
         rows = [np.asarray(part, dtype=np.int64) for part in shard_rows]
         check_plan(len(held), rows)
