@@ -60,7 +60,7 @@ def _work(gate: Any, done: Any, folders: Any, rank: int, scale: float) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
     model = LanguageModel.load("smollm2")
     work = workloads(model, scale)[0]
-    extraction = Extraction.of(model, work.examples, work.sites())
+    extraction = Extraction.of(model, work.examples, work.sites(), shared=True)
     while True:
         gate.wait()
         mine = folders.get()
@@ -73,7 +73,7 @@ def _work(gate: Any, done: Any, folders: Any, rank: int, scale: float) -> None:
 
 def main() -> None:
     """Measure and write results/processes.json."""
-    outcome = {"machine": measuring.machine(), **compare(rounds=3, scale=0.5)}
+    outcome = {"machine": measuring.machine(), **compare(rounds=3, scale=1.0)}
     RESULTS.write_text(json.dumps(outcome, indent=2) + "\n")
     print(json.dumps(outcome, indent=1))
 

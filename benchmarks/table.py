@@ -27,7 +27,7 @@ def between(page: Path, name: str, text: str) -> None:
 
 def performance(found: dict[str, dict[str, Any]]) -> str:
     """The table in Markdown."""
-    extraction, probes = found["extraction"], found["probes"]
+    extraction = found["extraction"]
     lines = ["| work | against | times as fast | asked | added memory |", "|---|---|---|---|---|"]
     for name, row in extraction["rows"].items():
         fastest = min(row["times_as_fast"], key=lambda peer: row["times_as_fast"][peer]["median"])
@@ -45,10 +45,11 @@ def performance(found: dict[str, dict[str, Any]]) -> str:
             "",
         )
     )
-    for title, against, ratio, asked in _fits(probes):
+    for title, against, ratio, asked in _fits(found["probes"]) if "probes" in found else ():
         lines.append(_line(title, against, _ratio(ratio), asked, ""))
-    two = found["processes"]["times_as_fast"]
-    lines.append(_line("two processes", "one, one thread each", _ratio(two), "1.8", ""))
+    if "processes" in found:
+        two = found["processes"]["times_as_fast"]
+        lines.append(_line("two processes", "one, one thread each", _ratio(two), "1.8", ""))
     disk = found["memory"]["personas_on_disk_mb"]
     sizes = ", ".join(f"{float(scale):g}: {held:.0f} MB" for scale, held in disk.items())
     lines.append(_line("personas on disk, at share of the texts", "", "", "flat, ≤ 250 MB", sizes))
@@ -83,7 +84,13 @@ def _line(*cells: str) -> str:
 
 def main() -> None:
     """Print the table and put it into the README."""
-    found = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in _PARTS}
+    found = {
+        name: json.loads((RESULTS / f"{name}.json").read_text())
+        for name in _PARTS
+        if (RESULTS / f"{name}.json").exists()
+    }
+    if missing := [name for name in _PARTS if name not in found]:
+        print(f"Not measured here, and left out of the table: {', '.join(missing)}.\n")
     extraction = found["extraction"]
     where = extraction["machine"]
     text = (

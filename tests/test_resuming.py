@@ -140,7 +140,8 @@ def test_a_store_holds_what_memory_would(tmp_path: Path, toy: LanguageModel, spa
     for field in ("example", "pos", "labels", "groups", "topics", "polarity"):
         assert np.array_equal(getattr(found, field), getattr(wanted, field))
     assert found.sites == wanted.sites == tuple(sites)
-    assert np.array_equal(np.asarray(found.values), wanted.values)
+    # Cut into other pieces, in other batches.
+    assert np.asarray(found.values) == pytest.approx(wanted.values, abs=1e-5)
     assert found.origin == wanted.origin
 
 
@@ -317,7 +318,7 @@ def test_launched_processes_share_a_store(tmp_path: Path, split: bool) -> None:
 
     loaded = LanguageModel.load(tmp_path / "toy")
     wanted = collect(loaded, datasets.load("spanish"), [Site(1), Site(2)])
-    assert np.asarray(found.values) == pytest.approx(wanted.values, abs=0 if not split else 1e-4)
+    assert np.asarray(found.values) == pytest.approx(wanted.values, abs=1e-4)
     assert {key: found.origin[key] for key in ("weights", "prefixes")} == {
         "weights": loaded.fingerprint,
         "prefixes": "shared",

@@ -73,7 +73,7 @@ def collect(
     if max_tokens is None:
         # A store is cut into shards by it, so one that was begun keeps its own.
         max_tokens = begun_with(folder)
-    work = Extraction.of(model, list(examples), sites, where, max_tokens)
+    work = Extraction.of(model, list(examples), sites, where, max_tokens, shared=True)
     return fill(work, folder, dtype, progress).activations()
 
 

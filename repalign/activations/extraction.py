@@ -21,13 +21,15 @@ from repalign.models import LanguageModel, Team, passes
 from repalign.models.identity import tokenizer_fingerprint
 from repalign.models.memory import positions_per_pass
 from repalign.models.modes import evaluating
-from repalign.prefixes import Plan, Trie, common_prefix, cut_into_pieces
+from repalign.prefixes import Plan, Trie, common_prefix, cut_into_pieces, in_order
 from repalign.sites import Site
 from repalign.spans import Reading, Span, read_all
 
 _PIECE_BYTES = 64 * 2**20
 """Of float32 values, at most, in a piece of several texts: what is lost when a process is killed,
 and what a store holds in memory."""
+_SHARED_PIECES = 16
+"""Into about so many pieces a small collection is cut that processes may share."""
 _PIECE_TOKENS = 4096
 """Distinct prefixes in a piece, at least as many as eight passes have."""
 
@@ -63,6 +65,8 @@ class Extraction:
         sites: Sequence[Site],
         where: str | Span = "last",
         max_tokens: int | None = None,
+        *,
+        shared: bool = False,
     ) -> "Extraction":
         """Tokenize examples, find what is read of them and cut the work into pieces.
 
@@ -72,6 +76,8 @@ class Extraction:
             sites: where to read.
             where: which tokens to read.
             max_tokens: positions in one pass; None takes what suits the machine.
+            shared: cut smaller pieces where there is little to do, so that several processes find
+                work; each piece computes its trunks anew.
 
         Raises:
             InputError: no examples or sites, an empty span, or a text longer than the context.
@@ -109,7 +115,7 @@ class Extraction:
             pieces=cut_into_pieces(
                 texts,
                 [len(kept) for kept in positions],
-                max_tokens=max(_PIECE_TOKENS, 8 * limit),
+                max_tokens=_piece_tokens(texts, limit, shared),
                 max_rows=max(1, _PIECE_BYTES // row_bytes),
             ),
             max_tokens=limit,
@@ -267,6 +273,15 @@ def _index(examples: Sequence[Example], positions: Sequence[Sequence[int]]) -> I
         topics=topics[example],
         polarity=np.array([row.polarity for row in examples])[example],
     )
+
+
+def _piece_tokens(texts: Sequence[Sequence[int]], limit: int, shared: bool) -> int:
+    most = max(_PIECE_TOKENS, 8 * limit)
+    if not shared:
+        return most
+    ordered = [texts[index] for index in in_order(texts)]
+    distinct = sum(map(len, texts)) - sum(common_prefix(a, b) for a, b in pairwise(ordered))
+    return max(limit, min(most, distinct // _SHARED_PIECES))
 
 
 def _whole(model: LanguageModel, report: checks.Report, longest: int) -> str | None:

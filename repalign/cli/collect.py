@@ -77,6 +77,7 @@ def collect(
         options.parse_sites(sites, language_model),
         span,
         begun_with(out) if max_tokens is None else max_tokens,
+        shared=True,
     )
     first = int(os.environ.get("RANK", "0")) == 0
     tokens, distinct = work.tokens, work.distinct
