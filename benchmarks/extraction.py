@@ -80,18 +80,19 @@ def compare(
     texts = work.texts(model)
     few = replace(work, examples=work.examples[:: max(1, len(texts) // _TRIAL_TEXTS)])
     found = ours(model, few)
+    ends_last = work.layers[-1] == model.n_layers - 1
     trial: dict[str, float] = {}
     differences: dict[str, float] = {}
     for name in [n for n in peers if not work.against or n in work.against]:
         result = peers[name].run(few.texts(model), work.layers, values=True)
         assert result.values is not None
         # Some read the last layer after the final norm.
-        stop = -1 if KINDS[name].normed_last and work.layers[-1] == model.n_layers - 1 else None
+        stop = -1 if KINDS[name].normed_last and ends_last else None
         differences[name] = _difference(found[:, :stop], result.values[:, :stop])
         trial[name] = result.seconds
     if not peers:
+        stop = -1 if ends_last else None
         states = hidden_states(model, few)
-        stop = -1 if work.layers[-1] == model.n_layers - 1 else None
         differences["hidden_states"] = _difference(found[:, :stop], states[:, :stop])
     fastest = sorted(trial, key=lambda name: trial[name])[:2]
     # The fastest of those that run every layer too: stopping early is one of the things compared.

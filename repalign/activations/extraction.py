@@ -21,7 +21,7 @@ from repalign.models import LanguageModel, Team, passes
 from repalign.models.identity import tokenizer_fingerprint
 from repalign.models.memory import positions_per_pass
 from repalign.models.modes import evaluating
-from repalign.prefixes import Plan, Trie, common_prefix, cut_into_pieces, in_order
+from repalign.prefixes import Plan, Trie, common_prefix, cut_into_pieces
 from repalign.sites import Site
 from repalign.spans import Reading, Span, read_all
 
@@ -115,7 +115,9 @@ class Extraction:
             pieces=cut_into_pieces(
                 texts,
                 [len(kept) for kept in positions],
-                max_tokens=_piece_tokens(texts, limit, shared),
+                max_tokens=max(_PIECE_TOKENS, 8 * limit),
+                pieces_wanted=_SHARED_PIECES if shared else 1,
+                least_tokens=limit,
                 max_rows=max(1, _PIECE_BYTES // row_bytes),
             ),
             max_tokens=limit,
@@ -273,15 +275,6 @@ def _index(examples: Sequence[Example], positions: Sequence[Sequence[int]]) -> I
         topics=topics[example],
         polarity=np.array([row.polarity for row in examples])[example],
     )
-
-
-def _piece_tokens(texts: Sequence[Sequence[int]], limit: int, shared: bool) -> int:
-    most = max(_PIECE_TOKENS, 8 * limit)
-    if not shared:
-        return most
-    ordered = [texts[index] for index in in_order(texts)]
-    distinct = sum(map(len, texts)) - sum(common_prefix(a, b) for a, b in pairwise(ordered))
-    return max(limit, min(most, distinct // _SHARED_PIECES))
 
 
 def _whole(model: LanguageModel, report: checks.Report, longest: int) -> str | None:

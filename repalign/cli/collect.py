@@ -113,7 +113,7 @@ def _record(
     Run(
         verb="collect",
         asked=asked,
-        model={"name": origin["model"], **{k: v for k, v in origin.items() if k != "model"}},
+        model=options.model_record(origin),
         data={
             name: {"fingerprint": datasets.fingerprint(rows), "examples": len(rows)}
             for name, rows in loaded.items()

@@ -45,6 +45,11 @@ def recorded(values: Mapping[str, Any], command: Callable[..., Any]) -> dict[str
     }
 
 
+def model_record(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run says of the model: what its activations say, the name first."""
+    return {"name": origin["model"], **{k: v for k, v in origin.items() if k != "model"}}
+
+
 def load_model(
     name: str,
     device: str | None = None,

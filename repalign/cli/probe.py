@@ -103,7 +103,7 @@ def probe(
     Run(
         verb="probe",
         asked=asked | {"data": names, "test": tests},
-        model=_model(next(iter(sources.values())).activations.origin),
+        model=options.model_record(next(iter(sources.values())).activations.origin),
         data={name: _described(name, source.examples) for name, source in sources.items()}
         | ({benign: _described(benign, harmless)} if harmless else {}),
         environment=Environment.here(),
@@ -161,11 +161,6 @@ def _readable_benign(model: Any, examples: list[Any], span: Any) -> None:
             f"{error} This is one of the benign texts that thresholds are set on: give others with "
             "--benign FILE, or none with --benign none."
         ) from error
-
-
-def _model(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run says of the model: what its activations say, the name first."""
-    return {"name": origin["model"], **{k: v for k, v in origin.items() if k != "model"}}
 
 
 def _described(name: str, examples: list[Any]) -> dict[str, Any]:

@@ -2,6 +2,6 @@
 
 from repalign.prefixes.pieces import cut_into_pieces
 from repalign.prefixes.plan import Pass, Plan
-from repalign.prefixes.trie import Trie, common_prefix, in_order
+from repalign.prefixes.trie import Trie, common_prefix
 
-__all__ = ["Pass", "Plan", "Trie", "common_prefix", "cut_into_pieces", "in_order"]
+__all__ = ["Pass", "Plan", "Trie", "common_prefix", "cut_into_pieces"]

@@ -15,6 +15,8 @@ def cut_into_pieces(
     *,
     max_tokens: int,
     max_rows: int,
+    pieces_wanted: int = 1,
+    least_tokens: int = 1,
 ) -> list[list[int]]:
     """Sort texts by their tokens and cut the row of them where neighbours share least.
 
@@ -27,6 +29,8 @@ def cut_into_pieces(
         rows: positions read of each text.
         max_tokens: distinct prefixes in a piece.
         max_rows: positions read in a piece. A text beyond a limit is a piece by itself.
+        pieces_wanted: where there are few texts, `max_tokens` is lowered to give about so many.
+        least_tokens: but not below this.
 
     Returns:
         Indices of the texts of each piece, in trie order.
@@ -37,6 +41,9 @@ def cut_into_pieces(
     """
     order = in_order(texts)
     shared = [0] + [common_prefix(texts[a], texts[b]) for a, b in pairwise(order)]
+    if pieces_wanted > 1:
+        distinct = sum(map(len, texts)) - sum(shared)
+        max_tokens = max(least_tokens, min(max_tokens, distinct // pieces_wanted))
     pieces: list[list[int]] = []
     start = 0
     while start < len(order):
