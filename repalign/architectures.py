@@ -1,12 +1,13 @@
 """Where a model's blocks are, found from its structure, and what they call their parts."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from repalign.errors import InputError
 from repalign.sites import Site
@@ -15,6 +16,8 @@ from repalign.sites import Site
 # family is not listed in _NAMES; `checks` verifies the sum, so a wrong guess is found at first use.
 _ATTENTION = ("self_attn", "attn", "attention", "self_attention")
 _MLP = ("mlp", "feed_forward", "block_sparse_moe", "moe", "ffn")
+# What an attention module calls the projection of its heads back to the stream.
+_PROJECTION = ("o_proj", "out_proj", "c_proj", "dense", "wo", "attention.out_proj")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ _PARALLEL_SWITCH = {
 class Architecture:
     """A model's blocks and the modules inside them."""
 
+    decoder: nn.Module
+    """What every pass goes through: it takes token ids and runs the blocks."""
     layers: nn.ModuleList
     """The blocks, in order."""
     d_model: int
@@ -74,6 +79,8 @@ class Architecture:
         if attention and mlp and not self.parallel:
             found.append("resid_mid")
         found.append("resid_post")
+        if all(self._projection(block) is not None for block in self.layers):
+            found.append("heads")
         if attention:
             found.append("attn_out")
         if mlp:
@@ -93,6 +100,25 @@ class Architecture:
                 f"{', '.join(self.streams)}."
             )
 
+    def width(self, site: Site) -> int:
+        """The width of the states that pass a site; `d_model` everywhere but at `heads`."""
+        if site.stream != "heads":
+            return self.d_model
+        module = self.projection(site.layer)
+        # Asked first, for a quantised weight may be packed into another shape.
+        named = getattr(module, "in_features", None)
+        if named is not None:
+            return int(named)
+        # The Conv1D of GPT-2 keeps its weight the other way round.
+        return int(module.weight.shape[0 if isinstance(module, Conv1D) else 1])
+
+    def projection(self, layer: int) -> Any:
+        """The module of this layer that projects what the heads say back to the stream."""
+        module = self._projection(self.layers[layer])
+        if module is None:
+            raise InputError(f"Layer {layer} of family {self.family!r} has no output projection.")
+        return module
+
     def attention(self, layer: int) -> nn.Module:
         """The module of this layer whose output the attention adds to the stream."""
         return self._part(layer, "attention")
@@ -100,6 +126,10 @@ class Architecture:
     def mlp(self, layer: int) -> nn.Module:
         """The module of this layer whose output the MLP adds to the stream."""
         return self._part(layer, "mlp")
+
+    def _projection(self, block: nn.Module) -> nn.Module | None:
+        inside = (child for name, child in block.named_children() if name in _ATTENTION)
+        return next(filter(None, (_first(child, _PROJECTION) for child in inside)), None)
 
     def _part(self, layer: int, part: str) -> nn.Module:
         module = self._named(self.layers[layer], part)
@@ -112,12 +142,16 @@ class Architecture:
             names: tuple[str, ...] = (getattr(_NAMES[self.family], part),)
         else:
             names = _ATTENTION if part == "attention" else _MLP
-        for name in names:
-            try:
-                return block.get_submodule(name)
-            except AttributeError:
-                continue
-        return None
+        return _first(block, names)
+
+
+def _first(module: nn.Module, names: Sequence[str]) -> nn.Module | None:
+    for name in names:
+        try:
+            return module.get_submodule(name)
+        except AttributeError:
+            continue
+    return None
 
 
 def find(network: nn.Module) -> Architecture:
@@ -161,6 +195,7 @@ def find(network: nn.Module) -> Architecture:
     switch = _PARALLEL_SWITCH.get(family)
     parallel = bool(getattr(text, switch)) if switch else family in _PARALLEL
     return Architecture(
+        decoder=decoder,
         layers=min(lists, key=lambda pair: pair[0])[1],
         d_model=int(text.hidden_size),
         family=family,
@@ -173,8 +208,10 @@ def find(network: nn.Module) -> Architecture:
 
 
 def _parameters(network: nn.Module) -> Iterator[str]:
-    inner = network.get_base_model() if hasattr(network, "get_base_model") else network  # pyright: ignore[reportCallIssue]
-    yield from inspect.signature(inner.forward).parameters  # pyright: ignore[reportAttributeAccessIssue]
+    # What torch.compile wraps around a network takes anything.
+    inner: Any = getattr(network, "_orig_mod", network)
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    yield from inspect.signature(inner.forward).parameters
 
 
 def _context(config: Any) -> int | None:

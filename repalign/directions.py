@@ -1,5 +1,6 @@
 """Direction: a unit vector towards honest at one site."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,20 @@ class Direction:
         low = float(projected[activations.labels == 0].mean())
         high = float(projected[activations.labels == 1].mean())
         return cls(unit, site, (low + high) / 2, high - low, MappingProxyType(dict(origin)))
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of the vector, its site, midpoint and scale."""
+        numbers = np.array([self.midpoint, self.scale], dtype=np.float64).tobytes()
+        data = self.vector.astype(np.float32).tobytes() + numbers + str(self.site).encode()
+        return hashlib.sha256(data).hexdigest()[:12]
+
+    def __repr__(self) -> str:
+        """Show where it lies and which one it is; `Direction.load` gives it back."""
+        return (
+            f"Direction({self.site}, d_model={len(self.vector)}, scale={self.scale:.4g}, "
+            f"fingerprint={self.fingerprint!r})"
+        )
 
     def project(self, values: Float[np.ndarray, "*batch d_model"]) -> Float[np.ndarray, "*batch"]:
         """Signed distance from the midpoint, in units of `scale`; honest is positive."""

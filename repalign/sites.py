@@ -5,13 +5,17 @@ from dataclasses import dataclass
 
 from repalign.errors import InputError, unknown
 
-STREAMS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
+STREAMS = ("resid_pre", "resid_mid", "resid_post", "heads", "attn_out", "mlp_out")
 _PATTERN = re.compile(r"L(-?\d+)\.(\w+)")
 
 
 @dataclass(frozen=True, order=True)
 class Site:
     """A layer and a stream.
+
+    Streams are the residual stream before, amid and after a block (`resid_pre`, `resid_mid`,
+    `resid_post`), what attention and MLP add to it (`attn_out`, `mlp_out`), and `heads`: what the
+    attention's output projection reads, all heads side by side, which may be wider or narrower.
 
     `resid_post` of layer L is what block L puts out: `hidden_states[L + 1]` of transformers, bit
     for bit, except the last entry of `hidden_states`, which has passed the final norm.

@@ -8,11 +8,12 @@ import torch
 import toy as toys
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from repalign import checks
 from repalign.models import LanguageModel
 
 LAYERS, WIDTH = 3, 32
-ALL = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
-SIDE_BY_SIDE = ("resid_pre", "resid_post", "attn_out", "mlp_out")
+ALL = ("resid_pre", "resid_mid", "resid_post", "heads", "attn_out", "mlp_out")
+SIDE_BY_SIDE = ("resid_pre", "resid_post", "heads", "attn_out", "mlp_out")
 ONLY_BOUNDARIES = ("resid_pre", "resid_post")
 
 _VOCABULARY = 160
@@ -86,6 +87,7 @@ FAMILIES: dict[str, Family] = {
     "gptj": Family({**_GPT, "rotary_dim": 4}, "transformer.h", SIDE_BY_SIDE),
     "codegen": Family({**_GPT, "rotary_dim": 4}, "transformer.h", SIDE_BY_SIDE),
     "llama": Family(_WIDE),
+    "llama, wide heads": Family({**_GROUPED, "head_dim": 12}, kind="llama"),
     "mistral": Family(_GROUPED),
     "gemma2": Family(_GROUPED),
     "gemma3_text": Family(_GROUPED),
@@ -172,3 +174,11 @@ def model(name: str) -> LanguageModel:
         family.kind or name, **family.config, bos_token_id=0, eos_token_id=1
     )
     return LanguageModel(AutoModelForCausalLM.from_config(config), words(), name)
+
+
+def unchecked(name: str) -> LanguageModel:
+    """A model of its own around the same network, whose checks are taken as passed."""
+    shared = model(name)
+    made = LanguageModel(shared.network, shared.tokenizer, name)
+    made.checked = checks.Report(())
+    return made

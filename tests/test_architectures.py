@@ -85,9 +85,84 @@ def test_attention_and_mlp_make_up_a_block(name: str) -> None:
             assert torch.allclose(middle + mlp, post, rtol=1e-5, atol=1e-5)
 
 
+HEADS = [name for name, family in FAMILIES.items() if "heads" in family.streams]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_projection_makes_of_heads_what_attention_puts_out(name: str) -> None:
+    model = families.model(name)
+    found = model.capture(_tokens(), _sites(model))
+    normed = FAMILIES[name].kind == "" and name in ("gemma2", "gemma3_text", "olmo2", "glm4")
+    for layer in range(LAYERS):
+        heads, out = found[Site(layer, "heads")], found[Site(layer, "attn_out")]
+        wide = 48 if name == "llama, wide heads" else families.WIDTH
+        assert heads.shape == (3, 6, wide)
+        assert model.architecture.width(Site(layer, "heads")) == wide
+        made = model.architecture.projection(layer)(heads)
+        if normed:
+            made = model.architecture.attention(layer)(made)
+        assert torch.allclose(made, out, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_without_its_heads_attention_says_the_same_everywhere(name: str) -> None:
+    model = families.model(name)
+    with model.hooked(dict.fromkeys(model.sites("heads"), torch.zeros_like)):
+        found = model.capture(_tokens(), model.sites("attn_out"))
+    for out in found.values():
+        assert torch.equal(out, out[:1, :1].expand_as(out))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama, wide heads", "falcon", "gptj"])
+def test_heads_are_laid_side_by_side(name: str) -> None:
+    """One head alone leaves its part of the projection: the parts of all heads are the whole."""
+    model = families.model(name)
+    site, after = Site(1, "heads"), Site(1, "attn_out")
+    whole = model.capture(_tokens(), [after])[after]
+    width = model.architecture.width(site) // 4
+    parts = []
+    for head in range(4):
+        kept = torch.zeros(4 * width)
+        kept[head * width : (head + 1) * width] = 1
+        with model.hooked({site: lambda x, kept=kept: x * kept}):
+            parts.append(model.capture(_tokens(), [after])[after])
+    with model.hooked({site: torch.zeros_like}):
+        bias = model.capture(_tokens(), [after])[after]
+    assert torch.allclose(torch.stack(parts).sum(dim=0) - 3 * bias, whole, atol=1e-5)
+    assert all(not torch.allclose(part, bias, atol=1e-4) for part in parts)
+
+
+def test_the_width_of_heads_is_known_of_packed_and_bare_weights() -> None:
+    model = families.unchecked("llama, wide heads")
+    site = Site(1, "heads")
+
+    class Packed(nn.Module):
+        """As quantised weights are kept: two numbers in a byte, in one column."""
+
+        in_features = 48
+        weight = torch.zeros(32 * 48 // 2, 1, dtype=torch.uint8)
+
+    class Bare(nn.Module):
+        weight = torch.zeros(32, 48)
+
+    attention: Any = model.architecture.layers[1].self_attn
+    plain = attention.o_proj
+    try:
+        for made in (Packed(), Bare()):
+            attention.o_proj = made
+            assert model.architecture.width(site) == 48
+    finally:
+        attention.o_proj = plain
+    assert model.architecture.width(Site(1, "attn_out")) == families.WIDTH
+    with pytest.raises(InputError, match="Layer 0 of family 'mamba' has no output projection"):
+        families.model("mamba").architecture.projection(0)
+
+
 def test_a_family_that_scales_its_residual_cannot_be_read_inside_but_between() -> None:
     model = families.model("granite")
     checks.ensure(model, model.sites())
+    # What is within its attention is not scaled yet.
+    checks.ensure(model, model.sites("heads"))
     with pytest.raises(CheckError, match=r"sums .*allow_failed=\['sums'\]"):
         checks.ensure(model, [Site(0, "attn_out")])
 
@@ -102,15 +177,17 @@ def test_self_checks_hold(name: str) -> None:
 @every_family
 def test_an_ablated_state_has_no_part_along_the_vector_in_any_row(name: str) -> None:
     model = families.model(name)
-    vector = torch.randn(families.WIDTH)
-    vector /= vector.norm()
     tokens = _tokens()
     plain = model.capture(tokens, [Site(LAYERS - 1)])[Site(LAYERS - 1)]
     for stream in model.architecture.streams:
         site = Site(1, stream)
-        with model.hooked(
-            {site: lambda x: x - torch.outer((x @ vector).flatten(), vector).view_as(x)}
-        ):
+        vector = torch.randn(model.architecture.width(site))
+        vector /= vector.norm()
+
+        def ablate(x: Tensor, vector: Tensor = vector) -> Tensor:
+            return x - torch.outer((x @ vector).flatten(), vector).view_as(x)
+
+        with model.hooked({site: ablate}):
             found = model.capture(tokens, [site, Site(LAYERS - 1)])
         assert (found[site] @ vector).abs().max() < 1e-5
         moved = (found[Site(LAYERS - 1)] - plain).abs().amax(dim=-1)
@@ -173,9 +250,9 @@ def test_rows_of_a_ragged_batch_are_as_each_alone(name: str) -> None:
         together = model.capture(tokens, sites)
         for index in range(len(RAGGED)):
             here = tokens.attended[index]
-            found = torch.stack([together[site][index][here] for site in sites])
-            wanted = torch.stack([alone[index][site][0] for site in sites])
-            assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+            for site in sites:
+                found, wanted = together[site][index][here], alone[index][site][0]
+                assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @every_family
@@ -239,7 +316,7 @@ def test_what_is_kept_is_not_written_over_later() -> None:
     [
         ("llama", Site(LAYERS), r"L3\.resid_post: this model has 3 layers, 0 to 2"),
         ("mamba", Site(0, "attn_out"), "'mamba' offer the streams resid_pre, resid_post"),
-        ("phi", Site(0, "resid_mid"), "offer the streams resid_pre, resid_post, attn_out, mlp_out"),
+        ("phi", Site(0, "resid_mid"), "offer the streams resid_pre, resid_post, heads, attn_out, "),
     ],
 )
 def test_a_site_that_is_not_there_is_refused(name: str, site: Site, message: str) -> None:

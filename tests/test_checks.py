@@ -23,7 +23,7 @@ from repalign.models.hooking import attached
 from repalign.sites import Site
 from repalign.storage import write_json
 
-NAMES = ["padding", "prefixes", "sites", "sums", "middle", "spans", "identity", "applied"]
+NAMES = ["padding", "prefixes", "sites", "sums", "middle", "heads", "spans", "identity", "applied"]
 ROWS = [Example.of_text("the sea is true", 1), Example.of_text("the sea is false", 0)]
 
 
@@ -41,7 +41,9 @@ def test_a_sound_model_passes_all(toy: LanguageModel) -> None:
     report = checks.run(toy)
     assert [outcome.name for outcome in report.outcomes] == NAMES
     assert report.failed() == []
-    assert {outcome.name for outcome in report.outcomes if outcome.inner} == {"sums", "middle"}
+    inside = ("resid_mid", "attn_out", "mlp_out")
+    concerned = {outcome.name: outcome.streams for outcome in report.outcomes if outcome.streams}
+    assert concerned == {"sums": inside, "middle": inside, "heads": ("heads",)}
 
 
 def test_padding_sees_absolute_positions_that_are_not_given() -> None:
@@ -94,9 +96,9 @@ def test_sums_sees_a_module_that_is_not_what_is_added() -> None:
     assert _failed(model) == {}
     # The guess for a family that is not in the table: attention before its second norm.
     model.architecture = dataclasses.replace(model.architecture, family="gemma9")
-    outcome = _failed(model)["sums"]
-    assert outcome.inner
+    assert set(_failed(model)) == {"sums"}
     checks.ensure(model, model.sites())
+    checks.ensure(model, model.sites("heads"))
     with pytest.raises(CheckError, match="sums"):
         checks.ensure(model, [Site(0, "mlp_out")])
 
@@ -109,6 +111,54 @@ def test_middle_sees_blocks_that_have_none() -> None:
     failed = _failed(model)
     assert set(failed) == {"middle"}
     assert "side by side" in failed["middle"].note
+
+
+class _Beside(nn.Module):
+    """Attention that makes something else of what its projection puts out."""
+
+    def __init__(self, attention: Any, times: float, past: float) -> None:
+        super().__init__()
+        self.inner, self.o_proj = attention, attention.o_proj
+        self.times, self.past = times, past
+
+    def forward(self, hidden_states: Tensor, **options: Any) -> Any:
+        out, *rest = self.inner(hidden_states, **options)
+        return (self.times * out + self.past * hidden_states, *rest)
+
+
+@pytest.mark.parametrize(("times", "past"), [(1.0, 0.1), (1.5, 0.0)])
+def test_heads_sees_what_the_projection_does_not_make(
+    toy: LanguageModel, times: float, past: float
+) -> None:
+    block: Any = toy.architecture.layers[2]
+    block.self_attn = _Beside(block.self_attn, times, past)
+    failed = _failed(toy)
+    assert set(failed) == {"heads"}
+    assert failed["heads"].error > 0.01
+    toy.checked = None
+    checks.ensure(toy, [Site(2, "attn_out"), Site(2)])
+    with pytest.raises(CheckError, match=r"heads .*allow_failed=\['heads'\]"):
+        checks.ensure(toy, [Site(0, "heads")])
+
+
+def test_heads_sees_that_what_is_written_there_does_nothing(
+    toy: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _writing(monkeypatch, lambda _: lambda _: None):
+        outcome = _failed(toy)["heads"]
+    assert "projection 0.0e+00" in outcome.note
+    assert outcome.error > 0.1
+
+
+def test_heads_of_which_each_process_has_a_part_stop_only_those_who_read_them(
+    toy: LanguageModel,
+) -> None:
+    block: Any = toy.architecture.layers[1]
+    block.self_attn.o_proj.in_features = 64
+    failed = _failed(toy)
+    assert set(failed) == {"heads"}
+    assert failed["heads"].error == math.inf
+    assert "expected [batch pos 64]" in failed["heads"].note
 
 
 def test_spans_sees_a_template_that_repeats_the_users_words(toy: LanguageModel) -> None:

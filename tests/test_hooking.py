@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from repalign.models import LanguageModel, StopForward
-from repalign.sites import Site
+from repalign.sites import STREAMS, Site
 from repalign.tokens import Tokens
 
 TOKENS = Tokens.pad([[7, 30, 12, 55], [8, 41]], 5)
@@ -28,7 +28,7 @@ def _no_grad() -> Any:
         yield
 
 
-@pytest.mark.parametrize("stream", ["resid_post", "resid_pre", "attn_out", "mlp_out", "resid_mid"])
+@pytest.mark.parametrize("stream", STREAMS)
 def test_hidden_states_hold_what_was_written_although_their_hooks_were_first(
     toy: LanguageModel, stream: str
 ) -> None:
@@ -47,19 +47,19 @@ def test_hidden_states_hold_what_was_written_although_their_hooks_were_first(
     assert torch.equal(steered[3], read[Site(2)])
 
 
-@pytest.mark.parametrize("stream", ["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post"])
-@pytest.mark.parametrize("name", ["llama", "opt", "bloom", "gemma3_text"])
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("name", ["llama", "llama, wide heads", "opt", "bloom", "gemma3_text"])
 def test_readers_see_what_was_written_there(name: str, stream: str) -> None:
     model = families.model(name)
     site = Site(1, stream)
     plain = model.capture(TOKENS, [site])[site]
     with model.hooked({site: _scale}):
         seen = model.capture(TOKENS, [site])[site]
-    assert seen.shape == (2, 4, families.WIDTH)
+    assert seen.shape == (2, 4, model.architecture.width(site))
     assert torch.allclose(seen, 2 * plain, atol=1e-5)
 
 
-@pytest.mark.parametrize("stream", ["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post"])
+@pytest.mark.parametrize("stream", STREAMS)
 def test_of_two_contexts_the_one_opened_first_writes_first(toy: LanguageModel, stream: str) -> None:
     site = Site(1, stream)
     plain = toy.capture(TOKENS, [site])[site]
@@ -134,9 +134,29 @@ def test_a_site_that_is_not_there_leaves_the_others_unhooked(toy: LanguageModel)
     assert not any(block._forward_hooks for block in toy.architecture.layers)
 
 
-def test_a_function_that_changes_the_shape_is_not_passed_over(toy: LanguageModel) -> None:
-    with pytest.raises((ValueError, RuntimeError)), toy.hooked({Site(1): lambda x: x[..., :-1]}):
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("change", [lambda x: x[..., :-1], lambda x: x[:1], lambda x: x[0, 0]])
+def test_a_function_that_changes_the_shape_is_refused(
+    toy: LanguageModel, stream: str, change: Any
+) -> None:
+    # A single row or vector would be spread over the batch by what adds it up.
+    with (
+        pytest.raises(ValueError, match=rf"written at L1\.{stream} has shape .*\(2, 4, 32\)"),
+        toy.hooked({Site(1, stream): change}),
+    ):
         toy.logits(TOKENS)
+
+
+def test_heads_are_written_before_what_attention_puts_out(toy: LanguageModel) -> None:
+    heads, out = Site(1, "heads"), Site(1, "attn_out")
+    projection: Any = toy.architecture.projection(1)
+    wanted = torch.randn(2, 4, toy.architecture.width(heads))
+    for order in ([heads, out], [out, heads]):
+        functions = {heads: lambda _: wanted, out: _scale}
+        with toy.hooked({site: functions[site] for site in order}):
+            found = toy.capture(TOKENS, [heads, out])
+        assert torch.equal(found[heads], wanted)
+        assert torch.allclose(found[out], 2 * projection(wanted), atol=1e-5)
 
 
 def test_an_exit_inside_an_exit_ends_only_its_own_pass(toy: LanguageModel) -> None:

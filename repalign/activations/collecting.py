@@ -100,7 +100,7 @@ def stream(
     origin = work.origin
     for piece in range(len(work.pieces)):
         rows = work.rows(piece)
-        values = np.empty((len(rows), len(work.sites), model.d_model), dtype=np.float32)
+        values = np.empty((len(rows), len(work.sites), work.width), dtype=np.float32)
         for places, found in work.read(piece):
             for column, site in enumerate(work.sites):
                 values[places, column] = found[site].numpy()
@@ -145,7 +145,7 @@ def fill(
         folder,
         ingredients,
         work.sites,
-        work.model.d_model,
+        work.width,
         dtype,
         work.index,
         shard_rows,
@@ -183,7 +183,7 @@ def _take_part(
                 continue
             team.agree(shard)
             rows = store.shard_rows[shard]
-            values = {site: torch.empty(len(rows), work.model.d_model) for site in work.sites}
+            values = {site: torch.empty(len(rows), work.width) for site in work.sites}
             counter = _Counter(work, progress, _examples_done(work, store))
             for places, found in work.read(shard):
                 for site, tensor in found.items():
@@ -230,7 +230,7 @@ class _Counter:
 
 
 def _in_memory(work: Extraction, progress: Progress | None) -> Activations:
-    shape = (len(work.index), len(work.sites), work.model.d_model)
+    shape = (len(work.index), len(work.sites), work.width)
     values = np.empty(shape, dtype=np.float32)
     counter = _Counter(work, progress)
     for piece in range(len(work.pieces)):

@@ -5,7 +5,6 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import metadata
 from itertools import pairwise
 from typing import Any
 
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor
 
 from repalign import checks
+from repalign.activations.conditions import origin, whole_texts, width, written
 from repalign.activations.index import Index
 from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.models import LanguageModel, Team, passes
-from repalign.models.identity import tokenizer_fingerprint
 from repalign.models.memory import positions_per_pass
 from repalign.models.modes import evaluating
 from repalign.prefixes import Plan, Trie, common_prefix, cut_into_pieces
@@ -95,7 +94,7 @@ class Extraction:
         readings = readable(model, examples, span)
         # Compact copies: lists of Python integers take ten times the room.
         positions = [array("i", reading.positions) for reading in readings]
-        whole = _whole(model, report, max(len(reading.ids) for reading in readings))
+        whole = whole_texts(model, report, max(len(reading.ids) for reading in readings))
         # What follows the last position read cannot change it; in a model that is not causal, which
         # is read whole, it can.
         ends = [
@@ -104,7 +103,7 @@ class Extraction:
         texts = [array("i", r.ids[:end]) for r, end in zip(readings, ends, strict=True)]
         limit = positions_per_pass(model) if max_tokens is None else max_tokens
         limit = Team.of(model).agree(limit) or limit
-        row_bytes = 4 * model.d_model * len(wanted)
+        row_bytes = 4 * width(model, wanted) * len(wanted)
         return cls(
             model=model,
             sites=wanted,
@@ -127,8 +126,14 @@ class Extraction:
                 "prefixes": "shared" if whole is None else f"whole texts: {whole}",
                 "max_tokens": limit,
                 "checks": report.to_json(),
+                **written(model),
             },
         )
+
+    @property
+    def width(self) -> int:
+        """Width of the states at every site."""
+        return width(self.model, self.sites)
 
     @property
     def tokens(self) -> int:
@@ -170,8 +175,14 @@ class Extraction:
             Places in `rows(piece)`, and at every site the values of those rows, float32 on the CPU.
 
         Raises:
-            InputError: values that are not finite.
+            InputError: values that are not finite, or an intervention that was opened or closed
+                since the work was planned.
         """
+        if written(self.model).get("interventions") != self.origin.get("interventions"):
+            raise InputError(
+                "What intervene() writes has changed since this reading began. Read all of it "
+                "within the same context, or all of it outside."
+            )
         trie, plan = self.plan(piece)
         rows = self.rows(piece)
         order = np.argsort(trie.wanted, kind="stable")
@@ -247,21 +258,6 @@ def readable(model: LanguageModel, examples: Sequence[Example], span: Span) -> l
     return readings
 
 
-def origin(model: LanguageModel, span: Span) -> dict[str, Any]:
-    """What determines activations besides the texts: model, tokenizer, span and libraries."""
-    return {
-        "model": model.name,
-        "revision": model.revision,
-        "weights": model.fingerprint,
-        "tokenizer": tokenizer_fingerprint(model.tokenizer),
-        "d_model": model.d_model,
-        "layers": model.n_layers,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "span": str(span),
-        "transformers": metadata.version("transformers"),
-    }
-
-
 def _index(examples: Sequence[Example], positions: Sequence[Sequence[int]]) -> Index:
     example = np.repeat(np.arange(len(positions)), [len(kept) for kept in positions])
     labels = np.array([-1 if row.label is None else row.label for row in examples])
@@ -275,22 +271,6 @@ def _index(examples: Sequence[Example], positions: Sequence[Sequence[int]]) -> I
         topics=topics[example],
         polarity=np.array([row.polarity for row in examples])[example],
     )
-
-
-def _whole(model: LanguageModel, report: checks.Report, longest: int) -> str | None:
-    """Why texts have to be read one by one, if they have to."""
-    # Asked again: attention may have been switched since the checks ran.
-    if (reason := passes.obstacle(model)) is not None:
-        return reason
-    found, window = report.prefixes, model.architecture.window
-    if not found.passed:
-        return found.note or f"shared states differ by {found.error:.1e}"
-    if window is not None and longest > window:
-        return f"a text has {longest} tokens, and attention looks back {window}"
-    scaled = model.architecture.scaled_beyond
-    if scaled is not None and longest > scaled:
-        return f"a text has {longest} tokens, and positions are scaled by length beyond {scaled}"
-    return None
 
 
 def _ranges(left: np.ndarray, right: np.ndarray) -> np.ndarray:

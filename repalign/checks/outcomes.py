@@ -16,8 +16,8 @@ class Outcome:
     law: str
     error: float
     tolerance: float
-    inner: bool = False
-    """Whether it concerns only streams inside a block."""
+    streams: tuple[str, ...] = ()
+    """The streams that it concerns; all of them where none are named."""
     note: str = ""
     detour: bool = False
     """Whether there is another, slower way for models that break it, so that none is refused."""

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from repalign.cli import check, collect, data, probe, score, show
+from repalign.cli import chat, check, collect, data, monitor, probe, score, show, steer
 from repalign.errors import CheckError, InputError, MissingExtraError
 
 app = typer.Typer(
@@ -16,6 +16,9 @@ app = typer.Typer(
 )
 app.command("probe")(probe.probe)
 app.command("score")(score.score)
+app.command("steer")(steer.steer)
+app.command("monitor")(monitor.monitor)
+app.command("chat")(chat.chat)
 app.command("collect")(collect.collect)
 app.command("check")(check.check)
 app.command("show")(show.show)

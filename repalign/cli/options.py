@@ -1,7 +1,7 @@
 """Options that several verbs share, and how their texts are read."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from repalign.errors import InputError
 from repalign.sites import STREAMS, Site
 
 if TYPE_CHECKING:
+    from repalign.examples import Example
     from repalign.models import LanguageModel
 
 Model = Annotated[
@@ -48,6 +49,20 @@ def recorded(values: Mapping[str, Any], command: Callable[..., Any]) -> dict[str
 def model_record(origin: Mapping[str, Any]) -> dict[str, Any]:
     """What a run says of the model: what its activations say, the name first."""
     return {"name": origin["model"], **{k: v for k, v in origin.items() if k != "model"}}
+
+
+def described(name: str, examples: "Sequence[Example]") -> dict[str, Any]:
+    """What a run says of a data set: which texts, how many, and its card."""
+    from dataclasses import asdict
+
+    from repalign import datasets
+
+    return {
+        "fingerprint": datasets.fingerprint(examples),
+        "examples": len(examples),
+        "groups": len({example.group for example in examples}),
+        "card": asdict(datasets.card_of(name)) if name in datasets.names() else None,
+    }
 
 
 def load_model(

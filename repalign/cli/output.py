@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from repalign.errors import MissingExtraError
 from repalign.metrics import Estimate
 
 err = Console(stderr=True, highlight=False)
@@ -61,6 +62,17 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         shown.add_row(*row)
     out.print(shown)
     out.print()
+
+
+def write_report(folder: Path) -> Path | None:
+    """Write the report of a run; where the extra for it is missing, a line on stderr says so."""
+    try:
+        from repalign import reports
+
+        return reports.write(folder)
+    except MissingExtraError as error:
+        err.print(f"No report was written: {error}")
+        return None
 
 
 def default_folder(verb: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from repalign.cli import options
-from repalign.errors import InputError, MissingExtraError
+from repalign.errors import InputError
 
 
 def probe(
@@ -104,14 +104,14 @@ def probe(
         verb="probe",
         asked=asked | {"data": names, "test": tests},
         model=options.model_record(next(iter(sources.values())).activations.origin),
-        data={name: _described(name, source.examples) for name, source in sources.items()}
-        | ({benign: _described(benign, harmless)} if harmless else {}),
+        data={name: options.described(name, source.examples) for name, source in sources.items()}
+        | ({benign: options.described(benign, harmless)} if harmless else {}),
         environment=Environment.here(),
         started=started,
         seconds=round(time.monotonic() - clock, 1),
         results=outcome,
     ).save(folder)
-    page = _report(folder)
+    page = output.write_report(folder)
     if json:
         output.emit_json({"run": str(folder), "model": language_model.name, **outcome})
     else:
@@ -161,31 +161,6 @@ def _readable_benign(model: Any, examples: list[Any], span: Any) -> None:
             f"{error} This is one of the benign texts that thresholds are set on: give others with "
             "--benign FILE, or none with --benign none."
         ) from error
-
-
-def _described(name: str, examples: list[Any]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from repalign import datasets
-
-    return {
-        "fingerprint": datasets.fingerprint(examples),
-        "examples": len(examples),
-        "groups": len({example.group for example in examples}),
-        "card": asdict(datasets.card_of(name)) if name in datasets.names() else None,
-    }
-
-
-def _report(folder: Path) -> Path | None:
-    from repalign.cli import output
-
-    try:
-        from repalign import reports
-
-        return reports.write(folder)
-    except MissingExtraError as error:
-        output.err.print(f"No report was written: {error}")
-        return None
 
 
 def _print(outcome: dict[str, Any], folder: Path, page: Path | None) -> None:

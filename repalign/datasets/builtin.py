@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
-from repalign.datasets import benign, invented, personas, questions, statements
+from repalign.datasets import benign, invented, personas, questions, requests, statements
 from repalign.datasets.card import Card
 from repalign.datasets.topics import OWN, TOPICS, Topic
 from repalign.examples import Example
@@ -137,10 +137,24 @@ _BENIGN = Recipe(
     ),
     benign.turns,
 )
+_REQUESTS = Recipe(
+    "requests",
+    Card(
+        "Requests, harmless and harmful",
+        "1 the request is harmless, 0 a decent assistant refuses it",
+        "50 harmful requests written for this project, and prompts of `benign`",
+        OWN,
+        "Words alone tell harmful requests from harmless ones.",
+        "For the direction of refusal (arXiv 2406.11717), read at `last_prompt`: a control for "
+        "directions of honesty. No reply is given.",
+    ),
+    requests.contrast,
+)
 _RECIPES = (
     *(_recipe(topic, variant) for topic in TOPICS.values() for variant in VARIANTS),
     _INVENTED,
     _BENIGN,
+    _REQUESTS,
 )
 BUILTIN: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
 """Every data set that needs no file of the user's, by name."""

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import linear
 
 from repalign.directions import Direction
 from repalign.errors import InputError
+from repalign.interventions.vectors import Placed, narrowed, widened
 
 # Relative size below which the difference of directions is rounding: they are stored in float32.
 _SAME = 1e-6
@@ -38,13 +40,24 @@ class Ablate:
         self, states: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_model"]:
         """Remove the directions at every position; computed in float32 or better."""
-        working = torch.promote_types(states.dtype, torch.float32)
-        basis = torch.from_numpy(self._basis).to(states.device, working)
-        high = states.to(working)
-        return (high - (high @ basis) @ basis.T).to(states.dtype)
+        high = widened(states)
+        rows = self._rows.beside(high)
+        # Few and fused operations: at each generated token what counts is how many there are.
+        projected = linear(high, rows)
+        if len(rows) == 1:
+            new = torch.addcmul(high, projected, rows, value=-1)
+        else:
+            flat = torch.addmm(high.flatten(0, -2), projected.flatten(0, -2), rows, alpha=-1)
+            new = flat.view_as(high)
+        return narrowed(new, states)
 
     @cached_property
-    def _basis(self) -> Float[np.ndarray, "d_model rank"]:
+    def _rows(self) -> Placed:
+        return Placed(np.ascontiguousarray(self.basis.T))
+
+    @cached_property
+    def basis(self) -> Float[np.ndarray, "d_model rank"]:
+        """Orthonormal columns that span the directions."""
         vectors = np.stack([direction.vector for direction in self.directions], axis=1)
         basis, sizes, _ = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
         # A direction given twice adds no dimension; without this cut rounding would add a random

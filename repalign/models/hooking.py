@@ -1,27 +1,58 @@
 """The one primitive: run a function on the tensor that passes a site."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from repalign.architectures import Architecture, main_tensor, replaced
+from repalign.models.compiling import uncompiled
 from repalign.sites import Site
 
 SiteFunction = Callable[[Tensor], Tensor | None]
 """Takes `[batch pos d_model]`; returns a tensor of that shape to put in its place, or None."""
 
 # In the order in which a block makes them.
-_FLOW = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+FLOW = ("resid_pre", "heads", "attn_out", "resid_mid", "mlp_out", "resid_post")
 # Ids of the hooks that write, while they are on a model.
 _writers: set[int] = set()
+_announced: "list[Writing]" = []
+
+
+@dataclass(frozen=True, eq=False)
+class Writing:
+    """What an open context writes to a model, for those who read it meanwhile."""
+
+    architecture: Architecture
+    record: Sequence[Mapping[str, Any]]
+    """What is written at each site, as records keep it."""
+    by_position: bool
+    """Whether what is written depends on the places of tokens in their text."""
+    by_row: bool
+    """Whether it depends on which rows a batch has."""
 
 
 def writing() -> bool:
     """Whether a context that writes is open, on whichever model."""
     return bool(_writers)
+
+
+def writings(architecture: Architecture) -> "list[Writing]":
+    """What the contexts that are open write to this model, in the order of their opening."""
+    return [w for w in _announced if w.architecture.layers is architecture.layers]
+
+
+@contextmanager
+def announced(writing: Writing) -> Generator[None, None, None]:
+    """Let readers know what is written while the context is open."""
+    _announced.append(writing)
+    try:
+        yield
+    finally:
+        _announced.remove(writing)
 
 
 class StopForward(BaseException):
@@ -38,7 +69,8 @@ def attached(
     """Attach one function to each site for as long as the context is open.
 
     Every handle is registered before the body runs and removed when it ends, also after an
-    exception; hooks that others have put on the model are left alone.
+    exception; hooks that others have put on the model are left alone. Code that was compiled runs
+    as plain code meanwhile, for it would not see the hooks.
 
     Args:
         architecture: the blocks.
@@ -50,8 +82,8 @@ def attached(
     """
     for site in functions:
         architecture.check(site)
-    with ExitStack() as stack:
-        for site in sorted(functions, key=lambda site: (site.layer, _FLOW.index(site.stream))):
+    with uncompiled(), ExitStack() as stack:
+        for site in sorted(functions, key=lambda site: (site.layer, FLOW.index(site.stream))):
             _attach(stack, architecture, site, functions[site], first)
         yield
 
@@ -63,19 +95,29 @@ def _attach(
     function: SiteFunction,
     first: bool,
 ) -> None:
+    width = architecture.width(site)
+
     def run(tensor: Tensor) -> Tensor | None:
-        if tensor.ndim != 3 or tensor.shape[-1] != architecture.d_model:
+        if tensor.ndim != 3 or tensor.shape[-1] != width:
             raise ValueError(
                 f"{site} passes a tensor of shape {tuple(tensor.shape)}; expected "
-                f"[batch pos {architecture.d_model}]."
+                f"[batch pos {width}]."
             )
-        return function(tensor)
+        new = function(tensor)
+        if new is not None and new.shape != tensor.shape:
+            raise ValueError(
+                f"What is written at {site} has shape {tuple(new.shape)}; it has to have that of "
+                f"the states, {tuple(tensor.shape)}."
+            )
+        return new
 
     block = architecture.layers[site.layer]
     if site.stream == "resid_pre":
         _on_input(stack, block, run, first)
     elif site.stream == "resid_post":
         _on_output(stack, block, run, first)
+    elif site.stream == "heads":
+        _into_projection(stack, block, architecture.projection(site.layer), run, first)
     elif site.stream == "attn_out":
         attention = architecture.attention(site.layer)
         _inside(stack, block, attention, lambda _before, out: run(out), first)
@@ -127,6 +169,23 @@ def _after_earlier_writers(stack: ExitStack, hooks: dict[int, Any], number: int)
         cast(OrderedDict[int, Any], hooks).move_to_end(earlier, last=False)
     _writers.add(number)
     stack.callback(_writers.discard, number)
+
+
+def _into_projection(
+    stack: ExitStack, block: nn.Module, projection: nn.Module, run: SiteFunction, first: bool
+) -> None:
+    """Attach to what a module inside a block reads, in the block's own shape `[batch pos …]`."""
+    passing: list[tuple[int, int]] = []
+
+    def keep(tensor: Tensor) -> None:
+        passing[:] = [(tensor.shape[0], tensor.shape[1])]
+
+    def at_input(tensor: Tensor) -> Tensor | None:
+        new = run(tensor.reshape(*passing[0], -1))
+        return None if new is None else new.reshape(tensor.shape)
+
+    _on_input(stack, block, keep, first=False)
+    _on_input(stack, projection, at_input, first)
 
 
 def _inside(

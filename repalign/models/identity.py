@@ -23,6 +23,8 @@ def weights_fingerprint(network: nn.Module) -> str:
         16 hexadecimal digits, the same on every device.
     """
     digest = hashlib.sha256()
+    # torch.compile puts a wrapper around the same weights, under other names.
+    network = getattr(network, "_orig_mod", network)
     for name, module in network.named_modules():
         # An adapter that is off, or scaled, leaves the weights and changes what is computed.
         if hasattr(module, "disable_adapters") and hasattr(module, "scaling"):

@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from repalign.reports.document import render as render
     from repalign.reports.document import write as write
+    from repalign.reports.dose import dose_response as dose_response
+    from repalign.reports.dose import pareto as pareto
+    from repalign.reports.dose import tradeoff as tradeoff
     from repalign.reports.drawing import Drawing as Drawing
     from repalign.reports.figures import auroc_by_layer as auroc_by_layer
     from repalign.reports.figures import projection as projection
     from repalign.reports.figures import score_histogram as score_histogram
     from repalign.reports.figures import transfer_matrix as transfer_matrix
+    from repalign.reports.heat_map import HeatMap as HeatMap
     from repalign.reports.tokens import TokenView as TokenView
     from repalign.reports.tokens import tokens_html as tokens_html
 
 _HOME = {
     "Drawing": "drawing",
+    "HeatMap": "heat_map",
     "TokenView": "tokens",
     "auroc_by_layer": "figures",
+    "dose_response": "dose",
+    "pareto": "dose",
+    "tradeoff": "dose",
     "projection": "figures",
     "render": "document",
     "score_histogram": "figures",

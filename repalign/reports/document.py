@@ -17,7 +17,7 @@ from repalign.runs import Run
 from repalign.storage import read_json, write_atomic
 
 try:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup, escape
 except ImportError as error:
     raise MissingExtraError(
@@ -46,18 +46,24 @@ def write(folder: Path | str) -> Path:
     """Write the report of the run in a folder beside it.
 
     Args:
-        folder: with the `run.json` and `figures.json` of a probe run.
+        folder: with the `run.json` of a probe or steer run, and the `figures.json` of the former.
 
     Returns:
         The path of `report.html`; a report that was there is replaced.
 
     Raises:
-        InputError: a file is missing or broken, or the run is not one of `probe`.
+        InputError: a file is missing or broken, or the run is of another verb.
     """
     folder = Path(folder)
     run = Run.load(folder)
+    if run.verb == "steer":
+        from repalign.reports import steering
+
+        text = steering.render(run)
+    else:
+        text = render(run, read_json(folder / FIGURES))
     path = folder / REPORT
-    write_atomic(path, render(run, read_json(folder / FIGURES)).encode())
+    write_atomic(path, text.encode())
     return path
 
 
@@ -80,25 +86,41 @@ def render(run: Run, figures: Mapping[str, Any]) -> str:
             f"A report is made of a run of `probe` with its results; this is a run of {run.verb!r}"
             f" with results {sorted(run.results)}."
         )
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        estimate=estimate, interval=interval, plain=plain, as_json=_as_json, unbroken=_unbroken
-    )
-    here = files("repalign.reports")
-    template = environment.from_string((here / _TEMPLATE).read_text(encoding="utf-8"))
-    style = Markup((here / _STYLE).read_text(encoding="utf-8"))
-    page = template.render(
-        run=run,
-        model={**dict.fromkeys(_MODEL), **run.model},
+    return filled(
+        _TEMPLATE,
+        run,
         results={**dict.fromkeys(_OPTIONAL), **run.results},
-        record=run.model_dump(mode="json"),
-        style=style,
         wording=wording,
         drawings=_drawings(run, figures),
         tokens=_tokens(figures),
         scored={name: len(part or []) for name, part in (figures.get("scores") or {}).items()},
+    )
+
+
+def filled(template: str, run: Run, **given: Any) -> str:
+    """Fill a template of this folder with a run; every text is escaped.
+
+    Args:
+        template: its file name.
+        run: what the sections that all reports share are about.
+        given: what else it names.
+    """
+    environment = Environment(
+        loader=PackageLoader("repalign.reports", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        estimate=estimate, interval=interval, plain=plain, as_json=_as_json, unbroken=_unbroken
+    )
+    page = environment.get_template(template).render(
+        run=run,
+        model={**dict.fromkeys(_MODEL), **run.model},
+        record=run.model_dump(mode="json"),
+        style=Markup((files("repalign.reports") / _STYLE).read_text(encoding="utf-8")),
+        **given,
     )
     return printable(page)
 

@@ -1,0 +1,23 @@
+"""steering-vectors: a `SteeringVector` patched into the layer."""
+
+from generating import measure
+from steering_vectors import SteeringVector  # pyright: ignore[reportMissingImports]
+
+
+def steer(model, layer, vector):
+    found = SteeringVector(layer_activations={layer: vector}, layer_type="decoder_block")
+    handles = []
+
+    def off():
+        while handles:
+            handles.pop().remove()
+
+    def on():
+        off()
+        handles.append(found.patch_activations(model))
+
+    return on, off
+
+
+if __name__ == "__main__":
+    measure(steer, "steering-vectors", "transformers", "torch")
