@@ -2,7 +2,7 @@
 
     python -m benchmarks.steering [--pairs 7]      # results/steering.json
 
-Greedy generation of the embedded model, 48 tokens after prompts of 16, at batch 1 and 16. Every
+Greedy generation of the embedded model, 32 tokens after prompts of 16, at batch 1 and 16. Every
 ratio is of a pair that ran one after the other, which of the two came first alternating: the time
 with steering over the time without. Peers run in their own environments (`make bench-peers`), each
 against its own transformers without steering.
@@ -26,8 +26,7 @@ from benchmarks.peers import ENVIRONMENTS, HERE
 from repalign import LanguageModel
 from repalign.directions import Direction
 from repalign.exports import bake
-from repalign.interventions import Ablate, Add, intervene
-from repalign.interventions.everywhere import everywhere
+from repalign.interventions import Ablate, Add, everywhere, intervene
 from repalign.monitoring import Monitor
 from repalign.readouts import Readout
 from repalign.sites import Site
@@ -35,7 +34,7 @@ from repalign.spans import Span
 from repalign.tokens import Tokens
 
 RESULTS = Path(__file__).parent / "results" / "steering.json"
-BATCHES, TOKENS, PROMPT = (1, 16), 48, 16
+BATCHES, TOKENS, PROMPT = (1, 16), 32, 16
 PEERS = {"repeng": "repeng", "steering_vectors": "steering-vectors"}
 
 

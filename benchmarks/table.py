@@ -1,4 +1,4 @@
-"""The README's performance table, made from `benchmarks/results/`.
+"""The README's tables of performance, made from `benchmarks/results/`.
 
 python -m benchmarks.table      # prints it and puts it into the README
 """
@@ -74,6 +74,25 @@ def _fits(probes: dict[str, Any]) -> list[tuple[str, str, dict[str, float], str]
     return [*rows, (title, "scikit-learn, lsqr with shrinkage", one, "")]
 
 
+def steering(found: dict[str, Any]) -> str:
+    """What steering adds to a generation, in Markdown."""
+    batches = list(next(iter(found["times_as_long"].values())))
+    head = ["", *(f"batch {batch}" for batch in batches)]
+    lines = [_line(*head), _line(*("---" for _ in head))]
+    for name, each in found["times_as_long"].items():
+        lines.append(_line(name, *(f"{_percent(each[batch])}" for batch in batches)))
+    where = found["machine"]
+    return (
+        f"Time added to a greedy generation, median and quartiles of {found['pairs']} pairs, "
+        f"{where['processor']}, {where['cores']} cores, {where['date']}.\n\n" + "\n".join(lines)
+    )
+
+
+def _percent(ratio: dict[str, float]) -> str:
+    value, low, high = (100 * (ratio[name] - 1) for name in ("median", "low", "high"))
+    return f"{value:+.1f}% [{low:+.1f}, {high:+.1f}]"
+
+
 def _ratio(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
@@ -100,6 +119,11 @@ def main() -> None:
     )
     between(ROOT / "README.md", "performance", text)
     print(text)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if (RESULTS / "steering.json").exists() and "<!-- steering -->" in readme:
+        text = steering(json.loads((RESULTS / "steering.json").read_text()))
+        between(ROOT / "README.md", "steering", text)
+        print(f"\n{text}")
 
 
 if __name__ == "__main__":

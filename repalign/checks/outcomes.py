@@ -49,6 +49,7 @@ class Report:
             {
                 **asdict(outcome),
                 "error": outcome.error if math.isfinite(outcome.error) else None,
+                "streams": list(outcome.streams),
                 "passed": outcome.passed,
             }
             for outcome in self.outcomes

@@ -17,6 +17,7 @@ def test_check_prints_every_law_and_its_error(shell: Shell, model_folder: Path) 
     assert found["passed"]
     assert {check["name"] for check in found["checks"]} == {
         "padding",
+        "heads",
         "prefixes",
         "sites",
         "sums",
@@ -28,7 +29,7 @@ def test_check_prints_every_law_and_its_error(shell: Shell, model_folder: Path) 
     table = shell("check", model_folder)
     assert table.code == 0
     assert "FAILS" not in table.out
-    assert table.out.count(" holds") == 8
+    assert table.out.count(" holds") == 9
 
 
 def test_check_ends_in_1_when_a_law_fails(

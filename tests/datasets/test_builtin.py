@@ -27,7 +27,7 @@ def groups(examples: list[Example]) -> dict[str, list[Example]]:
 
 def test_every_topic_has_every_variant() -> None:
     expected = {topic + variant for topic in BUILTIN_TOPICS for variant in VARIANTS}
-    assert set(BUILTIN) == expected | {"invented", "benign"}
+    assert set(BUILTIN) == expected | {"invented", "benign", "requests"}
     assert BUILTIN_TOPICS == (
         "cities",
         "capitals",
@@ -47,7 +47,8 @@ def test_at_least_200_groups_a_topic(topic: str) -> None:
 @pytest.mark.parametrize("name", sorted(BUILTIN))
 def test_no_conversation_comes_up_twice(name: str) -> None:
     examples = build(name)
-    assert len({example.messages for example in examples}) == len(examples) >= 200
+    assert len({example.messages for example in examples}) == len(examples)
+    assert len(examples) >= (100 if name == "requests" else 200)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -134,7 +135,7 @@ def test_the_texts_are_the_same_everywhere() -> None:
     for name in sorted(BUILTIN):
         for example in build(name):
             digest.update(f"{name}|{example.label}|{example.group}|{example.text}\n".encode())
-    assert digest.hexdigest()[:16] == "9ed76eb68feac04f"
+    assert digest.hexdigest()[:16] == "8ad886291611a1fc"
 
 
 def test_building_twice_gives_equal_examples() -> None:

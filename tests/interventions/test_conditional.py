@@ -12,7 +12,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from repalign.errors import InputError
-from repalign.interventions import Ablate, Add, Conditional, Contrast, Patch, intervene
+from repalign.interventions import Add, Conditional, Contrast, Patch, intervene
 from repalign.models import LanguageModel
 from repalign.readouts import Readout
 from repalign.sites import Site
@@ -293,16 +293,3 @@ def test_rows_decide_in_other_families(name: str, prompts: Tokens) -> None:
     assert torch.equal(found[~fires], plain[~fires])
     assert torch.allclose(found[fires], pushed[fires], rtol=1e-4, atol=1e-4)
     assert (pushed - plain)[fires].abs().max() > 1e-3
-
-
-def test_ablating_where_the_probe_fires_leaves_the_rest(
-    model: LanguageModel, ragged: Tokens
-) -> None:
-    direction, readout = directed.made(2), _readout(READ)
-    scores = _scores(model, ragged, readout)
-    threshold = _between(scores)
-    when = Conditional(Ablate.of(direction), readout, threshold)
-    with intervene(model, {WRITTEN: when}):
-        found = model.capture(ragged, [WRITTEN])[WRITTEN] @ torch.from_numpy(direction.vector)
-    assert found[scores < threshold].abs().max() < 1e-5
-    assert found[scores >= threshold].abs().min() > 1e-3
