@@ -1,5 +1,6 @@
 """Readout: a fitted linear probe over one or several sites, saved so that others can use it."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,14 @@ class Readout:
             raise InputError(f"{self.coef.shape[0]} rows of weights for {len(self.sites)} sites.")
         if not (np.isfinite(self.coef).all() and np.isfinite(self.intercept)):
             raise InputError("The weights of a readout must be finite; these hold NaN or infinity.")
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of the weights and of where they read."""
+        coef = self.coef.astype(np.float64).tobytes()
+        intercept = np.float64(self.intercept).tobytes()
+        sites = " ".join(map(str, self.sites)).encode()
+        return hashlib.sha256(coef + intercept + sites).hexdigest()[:12]
 
     def score(self, activations: Activations) -> Float[np.ndarray, " row"]:
         """Score every row; `mean_by_example` averages the rows of one text."""

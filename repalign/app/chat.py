@@ -1,13 +1,10 @@
 """Chat: a model that answers every message twice, steered and as it is."""
 
-import hashlib
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from threading import Lock
 from typing import Any
-
-import numpy as np
 
 from repalign.activations import origin
 from repalign.app.conversation import Answer, Column, Conversation, Settings, Turn
@@ -19,7 +16,6 @@ from repalign.interventions.describing import described
 from repalign.interventions.everywhere import everywhere
 from repalign.models import LanguageModel
 from repalign.monitoring import Monitor, TokenScore
-from repalign.readouts import Readout
 from repalign.runs import Environment, now
 from repalign.sites import Site
 
@@ -134,7 +130,7 @@ class Chat:
             "format": FORMAT,
             "written": now(),
             "model": origin(self.model, readout.span),
-            "probe": {"fingerprint": _fingerprint(readout), "origin": dict(readout.origin)},
+            "probe": {"fingerprint": readout.fingerprint, "origin": dict(readout.origin)},
             "monitor": self.monitor.record(),
             "direction": {
                 "site": str(self.direction.site),
@@ -176,11 +172,3 @@ class Chat:
 
 def _with(conversation: Conversation, turn: Turn) -> Conversation:
     return Conversation((*conversation.turns, turn))
-
-
-def _fingerprint(readout: Readout) -> str:
-    """A short hash of the weights of a probe and of where it reads."""
-    coef = readout.coef.astype(np.float64).tobytes()
-    intercept = np.float64(readout.intercept).tobytes()
-    sites = " ".join(map(str, readout.sites)).encode()
-    return hashlib.sha256(coef + intercept + sites).hexdigest()[:12]

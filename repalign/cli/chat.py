@@ -62,14 +62,8 @@ def chat(
     record = Run.load(probe)
     direction, low, high = _direction(steer) if steer else (_saved(probe), -push, push)
     harmless = datasets.load(benign, require_labels=False)
-    language_model = options.load_model(
-        model or record.asked["model"],
-        device,
-        device_map,
-        dtype or record.model["dtype"],
-        record.asked.get("revision") if model is None else None,
-        trust_remote_code,
-        allow_failed,
+    language_model = options.load_model_of(
+        record, model, device, device_map, dtype, trust_remote_code, allow_failed
     )
     monitor = Monitor.load(language_model, probe, aggregate)
     with output.progress("Reading benign answers") as advance:

@@ -78,14 +78,8 @@ def monitor(
     harmless = [] if benign == "none" else read_prompts(benign)
     if own_answers:
         harmless = [_unanswered(example) for example in harmless]
-    language_model = options.load_model(
-        model or record.asked["model"],
-        device,
-        device_map,
-        dtype or record.model["dtype"],
-        record.asked.get("revision") if model is None else None,
-        trust_remote_code,
-        allow_failed,
+    language_model = options.load_model_of(
+        record, model, device, device_map, dtype, trust_remote_code, allow_failed
     )
     generation: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
     generation |= {"seed": seed} if top_p is None else {"seed": seed, "top_p": top_p}
@@ -229,7 +223,3 @@ def _named(output: Path | None) -> Path:
 
 def _beside(output: Path) -> Path:
     return output.with_name(output.name + ".run")
-
-
-def _part(output: Path) -> Path:
-    return output.with_name(output.name + ".part")

@@ -13,6 +13,7 @@ from repalign.sites import STREAMS, Site
 if TYPE_CHECKING:
     from repalign.examples import Example
     from repalign.models import LanguageModel
+    from repalign.runs import Run
 
 Model = Annotated[
     str,
@@ -90,6 +91,27 @@ def load_model(
             allow_failed=allow_failed or [],
             tensor_parallel=tensor_parallel,
         )
+
+
+def load_model_of(
+    record: "Run",
+    model: str | None,
+    device: str | None,
+    device_map: str | None,
+    dtype: str | None,
+    trust_remote_code: bool,
+    allow_failed: list[str] | None,
+) -> "LanguageModel":
+    """Load the model of a run, in its format, unless the options name another model or format."""
+    return load_model(
+        model or record.asked["model"],
+        device,
+        device_map,
+        dtype or record.model["dtype"],
+        record.asked.get("revision") if model is None else None,
+        trust_remote_code,
+        allow_failed,
+    )
 
 
 def parse_sites(text: str, model: Any) -> list[Site]:

@@ -44,14 +44,8 @@ def score(
     readout = Readout.load(run)
     record = Run.load(folder)
     examples = datasets.load(input, require_labels=False)
-    language_model = options.load_model(
-        model or record.asked["model"],
-        device,
-        device_map,
-        dtype or record.model["dtype"],
-        record.asked.get("revision") if model is None else None,
-        trust_remote_code,
-        allow_failed,
+    language_model = options.load_model_of(
+        record, model, device, device_map, dtype, trust_remote_code, allow_failed
     )
     with printing.progress("Scoring") as advance:
         scores = results.score_examples(language_model, readout, examples, advance)

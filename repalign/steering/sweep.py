@@ -1,7 +1,7 @@
 """Sweep: which layer, which strength, at what price, and what the controls do."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,6 @@ class Swept:
     """The honest direction further out than its range: the law of the trade-off shows there."""
     behaviour: Fit
     helpfulness: Fit
-    groups: Sequence[str] = field(default_factory=list)
 
     @property
     def chosen(self) -> Candidate:
@@ -82,7 +81,7 @@ class Swept:
         names = [n for n in self.curves if n == name or n.startswith(f"{name} ")]
         slopes = np.stack([_slopes(self.curves[one]) for one in names])
         if len(names) == 1:
-            return mean(slopes[0], self.groups)
+            return mean(slopes[0], self.plain.choices.groups)
         return mean(slopes.mean(axis=1), names)
 
     @property
@@ -182,7 +181,6 @@ def sweep(
         fit_helpfulness(
             at, np.stack([p.helpfulness for p in honest]), plain.damage.target_groups, seed
         ),
-        reporting.groups,
     )
 
 
