@@ -1,16 +1,15 @@
 """What steering and monitoring add to generation, side by side with two other tools.
 
-    python -m benchmarks.steering [--pairs 7]      # results/steering.json
+    python -m benchmarks.steering [--blocks 4]      # results/steering.json
 
-Greedy generation of the embedded model, 32 tokens after prompts of 16, at batch 1 and 16. Every
-ratio is of a pair that ran one after the other, which of the two came first alternating: the time
-with steering over the time without. Peers run in their own environments (`make bench-peers`), each
-against its own transformers without steering.
+Two copies of the embedded model decode greedily in lockstep, with a cache, at batch 1 and 16, one
+of them steered. Every ratio is of two passes that ran one after the other; see `peers.decoding`. A
+copy that is not steered is the control. Peers run in their own environments (`make bench-peers`),
+each against its own transformers without steering.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ import torch
 
 from benchmarks import measuring
 from benchmarks.peers import ENVIRONMENTS, HERE
+from benchmarks.peers.decoding import BLOCK, ratios
 from repalign import LanguageModel
 from repalign.directions import Direction
 from repalign.exports import bake
@@ -31,74 +31,66 @@ from repalign.monitoring import Monitor
 from repalign.readouts import Readout
 from repalign.sites import Site
 from repalign.spans import Span
-from repalign.tokens import Tokens
 
 RESULTS = Path(__file__).parent / "results" / "steering.json"
-BATCHES, TOKENS, PROMPT = (1, 16), 32, 16
+BATCHES = (1, 16)
 PEERS = {"repeng": "repeng", "steering_vectors": "steering-vectors"}
 
 
-def contenders(model: LanguageModel) -> dict[str, tuple[LanguageModel, Callable[[], Any]]]:
-    """For each a model to generate with, and the context in which it does."""
-    site = Site(model.n_layers // 2)
-    vector = np.random.default_rng(0).normal(size=model.d_model).astype(np.float32)
-    direction = Direction(vector / np.linalg.norm(vector), site, 0.0, 1.0)
-    ablate = Ablate.of(direction)
-    readout = Readout((site,), vector[np.newaxis].astype(np.float64), 0.0, Span.parse("answer"))
-    monitor = Monitor(model, readout)
+def contexts(model: LanguageModel) -> dict[str, Callable[[], AbstractContextManager[Any]]]:
+    """What is measured while it is open."""
+    direction = _direction(model)
+    site, ablate = direction.site, Ablate.of(direction)
+    readout = Readout(
+        (site,), direction.vector[np.newaxis].astype(np.float64), 0.0, Span.parse("answer")
+    )
     return {
-        "add at one site": (model, lambda: intervene(model, {site: Add(direction, 1.0)})),
-        "add after every layer": (
-            model,
-            lambda: intervene(model, {one: Add(direction, 0.1) for one in model.sites()}),
+        "nothing (control)": nullcontext,
+        "add at one site": lambda: intervene(model, {site: Add(direction, 1.0)}),
+        "add after every layer": lambda: intervene(
+            model, {one: Add(direction, 0.1) for one in model.sites()}
         ),
-        "ablate after every layer": (
-            model,
-            lambda: intervene(model, dict.fromkeys(model.sites(), ablate)),
-        ),
-        "coefficient 0": (model, lambda: intervene(model, {site: Add(direction, 0.0)})),
-        "ablation baked": (bake(model, everywhere(model, ablate)), nullcontext),
-        "monitor at one site": (model, monitor.watching),
+        "ablate after every layer": lambda: intervene(model, dict.fromkeys(model.sites(), ablate)),
+        "monitor at one site": Monitor(model, readout).watching,
     }
 
 
-def seconds(model: LanguageModel, ids: torch.Tensor, context: AbstractContextManager[Any]) -> float:
-    """Of one generation inside a context."""
-    tokens = Tokens(ids, torch.ones_like(ids, dtype=torch.bool))
-    length = {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
-    with context:
-        return measuring.timed(lambda: model.generate(tokens, **length))
-
-
-def ours(model: LanguageModel, pairs: int) -> dict[str, dict[int, list[float]]]:
+def ours(blocks: int) -> dict[str, dict[int, list[float]]]:
     """Ratios of every contender at every batch size."""
-    found: dict[str, dict[int, list[float]]] = {}
-    for batch in BATCHES:
-        generator = torch.Generator().manual_seed(1)
-        ids = torch.randint(100, 20000, (batch, PROMPT), generator=generator)
-        made = contenders(model)
-        for number in range(pairs + 1):
-            for name, (other, context) in made.items():
-                times = {}
-                for steered in (number % 2 == 0, number % 2 == 1):
-                    within = context() if steered else nullcontext()
-                    times[steered] = seconds(other if steered else model, ids, within)
-                # The first pair warms up.
-                if number:
-                    found.setdefault(name, {}).setdefault(batch, []).append(
-                        times[True] / times[False]
-                    )
-        print({name: statistics.median(each[batch]) for name, each in found.items()}, flush=True)
-    return found
+    one, other = LanguageModel.load("smollm2"), LanguageModel.load("smollm2")
+    contests = {
+        name: [
+            (other.network, one.network, context),
+            (one.network, other.network, contexts(other)[name]),
+        ]
+        for name, context in contexts(one).items()
+    }
+    baked = bake(one, everywhere(one, Ablate.of(_direction(one))))
+    contests["ablation baked"] = [(one.network, baked.network, nullcontext)]
+    return {
+        name: {batch: ratios(each, batch, blocks) for batch in BATCHES}
+        for name, each in contests.items()
+    }
 
 
-def peer(name: str, folder: str, layer: int, pairs: int) -> Mapping[str, Any] | None:
+def zero_is_equal() -> bool:
+    """Whether a coefficient of zero leaves the logits bit for bit."""
+    model = LanguageModel.load("smollm2")
+    direction = _direction(model)
+    ids = torch.randint(100, 20000, (4, 32), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        plain = model.network(input_ids=ids).logits
+        with intervene(model, {direction.site: Add(direction, 0.0)}):
+            return torch.equal(plain, model.network(input_ids=ids).logits)
+
+
+def peer(name: str, folder: str, layer: int, blocks: int) -> Mapping[str, Any] | None:
     """A peer's ratios; None where it is not installed."""
     environment = ENVIRONMENTS / name
     if not (environment / ".installed").exists():
         print(f"{name} is not installed; run make bench-peers")
         return None
-    settings = map(str, (torch.get_num_threads(), layer, TOKENS, pairs, *BATCHES))
+    settings = map(str, (torch.get_num_threads(), layer, blocks, *BATCHES))
     command = [environment / "bin" / "python", HERE / f"generating_{name}.py", folder, *settings]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -109,22 +101,26 @@ def peer(name: str, folder: str, layer: int, pairs: int) -> Mapping[str, Any] | 
 def main() -> None:
     """Measure and write results/steering.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--blocks", type=int, default=4)
     options = parser.parse_args()
-    model = LanguageModel.load("smollm2")
-    outcome: dict[str, Any] = {"machine": measuring.machine(), "pairs": options.pairs}
-    outcome["times_as_long"] = {
-        name: {str(batch): _spread(found) for batch, found in each.items()}
-        for name, each in ours(model, options.pairs).items()
+    outcome: dict[str, Any] = {
+        "machine": measuring.machine(),
+        "pairs": options.blocks * BLOCK,
+        "coefficient_zero_is_bit_equal": zero_is_equal(),
     }
+    outcome["times_as_long"] = {
+        name: {str(batch): _median(found) for batch, found in each.items()}
+        for name, each in ours(options.blocks).items()
+    }
+    model = LanguageModel.load("smollm2")
     with tempfile.TemporaryDirectory() as folder:
         model.network.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
         for name, label in PEERS.items():
-            found = peer(name, folder, model.n_layers // 2, options.pairs)
+            found = peer(name, folder, model.n_layers // 2, options.blocks)
             if found is not None:
                 outcome["times_as_long"][f"{label}, one layer"] = {
-                    batch: _spread(each) for batch, each in found["ratios"].items()
+                    batch: _median(each) for batch, each in found["ratios"].items()
                 }
                 outcome.setdefault("versions", {})[label] = found["versions"]
     RESULTS.write_text(json.dumps(outcome, indent=2) + "\n")
@@ -136,9 +132,21 @@ def main() -> None:
         print(f"{name:32} {shown}")
 
 
-def _spread(found: list[float]) -> dict[str, float]:
-    low, high = np.quantile(found, [0.25, 0.75])
-    return {"median": statistics.median(found), "low": float(low), "high": float(high)}
+def _direction(model: LanguageModel) -> Direction:
+    vector = np.random.default_rng(0).normal(size=model.d_model).astype(np.float32)
+    return Direction(vector / np.linalg.norm(vector), Site(model.n_layers // 2), 0.0, 1.0)
+
+
+def _median(found: list[float]) -> dict[str, float]:
+    """The median with its 95% interval, from the order of the values alone."""
+    values = np.sort(found)
+    reach = 0.98 * len(values) ** 0.5
+    low, high = (round(len(values) / 2 + sign * reach) for sign in (-1, 1))
+    return {
+        "median": float(np.median(values)),
+        "low": float(values[max(low, 0)]),
+        "high": float(values[min(high, len(values) - 1)]),
+    }
 
 
 if __name__ == "__main__":

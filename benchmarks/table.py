@@ -83,8 +83,9 @@ def steering(found: dict[str, Any]) -> str:
         lines.append(_line(name, *(f"{_percent(each[batch])}" for batch in batches)))
     where = found["machine"]
     return (
-        f"Time added to a greedy generation, median and quartiles of {found['pairs']} pairs, "
-        f"{where['processor']}, {where['cores']} cores, {where['date']}.\n\n" + "\n".join(lines)
+        f"Time added to each decoded token, medians of {found['pairs']} pairs of passes with 95% "
+        f"intervals, {where['processor']}, {where['cores']} cores, {where['date']}.\n\n"
+        + "\n".join(lines)
     )
 
 

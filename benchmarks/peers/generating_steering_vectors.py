@@ -6,17 +6,7 @@ from steering_vectors import SteeringVector  # pyright: ignore[reportMissingImpo
 
 def steer(model, layer, vector):
     found = SteeringVector(layer_activations={layer: vector}, layer_type="decoder_block")
-    handles = []
-
-    def off():
-        while handles:
-            handles.pop().remove()
-
-    def on():
-        off()
-        handles.append(found.patch_activations(model))
-
-    return on, off
+    return found.apply(model)
 
 
 if __name__ == "__main__":

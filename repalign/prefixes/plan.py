@@ -16,8 +16,8 @@ _STRETCH = 4
 # A row may end this share before its limit, where the next one then repeats fewer ancestors.
 _EARLY = 0.75
 # What a pass costs beyond its tokens, as a share of the largest pass. Measured on two CPU cores: a
-# pass of 32 tokens takes as long as 53 in a full one of 512.
-_OVERHEAD = 1 / 24
+# pass of 28 tokens takes as long as 75 in a full one of 512.
+_OVERHEAD = 1 / 12
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Plan:
             trie: what to compute.
             max_tokens: positions of one pass, padding included; a longer text gets a pass alone.
             row: nodes of a row.
-            overhead: what a pass costs beyond its tokens, in tokens; None takes 1/24 of
+            overhead: what a pass costs beyond its tokens, in tokens; None takes 1/12 of
                 `max_tokens`.
 
         Raises:
