@@ -21,6 +21,7 @@ lint: .venv/.installed-dev
 # The README's performance table: half an hour on two quiet cores, after `make bench-peers`.
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.extraction
+	$(BIN)/python -m benchmarks.peak
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.processes
 	$(BIN)/python -m benchmarks.probes

@@ -25,15 +25,11 @@ from benchmarks.peers import KINDS, Peer
 from benchmarks.workloads import Workload, workloads
 from repalign import LanguageModel, collect
 from repalign.activations import Extraction
-from repalign.models.modes import evaluating
 from repalign.tokens import Tokens
 
 RESULTS = Path(__file__).parent / "results"
-_SHAPES = ((4, 128), (8, 64), (16, 32), (16, 64), (32, 16), (8, 128))
-"""Batches and lengths among which a decoder on a CPU is fastest."""
 _TRIAL_TEXTS = 60
 """Texts on which every peer's values are compared and the fastest peers are found."""
-_GPU_SHAPES = ((8, 512), (16, 256), (32, 128), (64, 128), (128, 64), (32, 512))
 
 
 def ours(model: LanguageModel, work: Workload) -> np.ndarray:
@@ -55,22 +51,6 @@ def hidden_states(model: LanguageModel, work: Workload, batch: int = 16) -> np.n
         last = tokens.lengths - 1
         kept.append(torch.stack([states[n + 1][index, last] for n in work.layers], 1).float().cpu())
     return torch.cat(kept).numpy()
-
-
-def peak_speed(model: LanguageModel, rounds: int) -> dict[str, Any]:
-    """The decoder's tokens per second in its best batch shape, nothing read."""
-    decoder, gpu = model.network.get_decoder(), model.device.type == "cuda"
-
-    def run(shape: tuple[int, int]) -> Callable[[], float]:
-        ids = torch.randint(5, 1000, shape, device=model.device)
-        return lambda: measuring.timed(lambda: decoder(input_ids=ids, use_cache=False))
-
-    shapes = _GPU_SHAPES if gpu else _SHAPES
-    with torch.no_grad(), evaluating(model.network):
-        seconds = measuring.in_turns({str(shape): run(shape) for shape in shapes}, rounds + 1)
-    speeds = {str(s): s[0] * s[1] / min(seconds[str(s)][1:]) for s in shapes}
-    best = max(speeds, key=lambda shape: speeds[shape])
-    return {"shape": best, "tokens_per_second": speeds[best], "all": speeds}
 
 
 def compare(
@@ -125,12 +105,6 @@ def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(max(np.abs(found - wanted).max((0, 2)) / np.abs(wanted).max((0, 2))))
 
 
-def against_peak(row: dict[str, Any], peak: dict[str, Any], model: LanguageModel) -> float:
-    """Our time as a multiple of that of the distinct tokens at the decoder's peak."""
-    depth = 1.0 if row["layers"] > 1 else (model.n_layers // 2) / model.n_layers
-    return min(row["seconds"]) / (row["distinct"] / peak["tokens_per_second"] * depth)
-
-
 def random_llama() -> LanguageModel:
     """A Llama of the shape of an 8B model, with random weights, in bfloat16 on the GPU."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -174,19 +148,13 @@ def main() -> None:
             peer.run(chosen[0].texts(model)[:8], chosen[0].layers)
         outcome["versions"] = {name: peer.versions for name, peer in peers.items()}
     ours(model, chosen[0])
-    outcome["peak"] = peak_speed(model, options.rounds)
     outcome["rows"] = {}
     for work in chosen:
         started = time.monotonic()
         row = compare(model, work, peers, options.rounds)
-        row["times_peak"] = against_peak(row, outcome["peak"], model)
         outcome["rows"][work.name] = row
         best = {name: round(r["median"], 2) for name, r in row["times_as_fast"].items()}
-        print(
-            f"{work.title}: {best}, {row['times_peak']:.2f} x peak "
-            f"({time.monotonic() - started:.0f} s)",
-            flush=True,
-        )
+        print(f"{work.title}: {best} ({time.monotonic() - started:.0f} s)", flush=True)
     for peer in peers.values():
         peer.close()
     if options.only is None and options.scale == 1.0:

@@ -11,7 +11,7 @@ from benchmarks.peers import KINDS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-_PARTS = ("extraction", "memory", "processes", "probes")
+_PARTS = ("extraction", "peak", "memory", "processes", "probes")
 
 
 def between(page: Path, name: str, text: str) -> None:
@@ -35,16 +35,18 @@ def performance(found: dict[str, dict[str, Any]]) -> str:
             asked = f"{row['asked']:g}" if peer == fastest and row["asked"] > 1 else ""
             memory = f"{found['memory']['in_memory_mb'][name]:.0f} MB" if peer == fastest else ""
             lines.append(_line(row["title"], KINDS[peer].label, _ratio(ratio), asked, memory))
-    worst = max(extraction["rows"].values(), key=lambda row: row["times_peak"])
-    lines.append(
-        _line(
-            f"any of these (most: {worst['title']})",
-            "its distinct tokens at the decoder's peak speed",
-            f"{worst['times_peak']:.2f} × that time",
-            "≤ 1.5",
-            "",
+    if "peak" in found:
+        rows = found["peak"]["rows"].values()
+        worst = max(rows, key=lambda row: row["times_peak"]["median"])
+        lines.append(
+            _line(
+                f"any of these (most: {worst['title']})",
+                "its distinct tokens at the decoder's peak speed",
+                f"{_ratio(worst['times_peak'])} × that time",
+                "≤ 1.5",
+                "",
+            )
         )
-    )
     for title, against, ratio, asked in _fits(found["probes"]) if "probes" in found else ():
         lines.append(_line(title, against, _ratio(ratio), asked, ""))
     if "processes" in found:

@@ -1,6 +1,7 @@
 """Example: one text or conversation with a label, and the group that must not be split."""
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -120,3 +121,14 @@ def labelled(examples: Iterable[Example]) -> list[Example]:
             f"with labels {sorted(str(label) for label in classes)}."
         )
     return rows
+
+
+def limited(examples: Sequence[Example], max_groups: int, seed: int) -> list[Example]:
+    """Keep at most `max_groups` groups, chosen by the names of the groups alone."""
+    names = sorted({example.group for example in examples})
+    if len(names) <= max_groups:
+        return list(examples)
+    # Each name draws its own number, so that data sets which share groups keep the same ones.
+    drawn = sorted(names, key=lambda name: random.Random(f"{seed} {name}").random())
+    kept = set(drawn[:max_groups])
+    return [example for example in examples if example.group in kept]

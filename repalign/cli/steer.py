@@ -22,7 +22,7 @@ def steer(
         str, typer.Option(help="Where to push, one of them is chosen: 8-20, L12.mlp_out, …")
     ] = "middle",
     span: Annotated[str, typer.Option(help="Which tokens of the texts are read.")] = "last",
-    groups: Annotated[int, typer.Option(min=20, help="Questions, and groups of texts.")] = 120,
+    groups: Annotated[int, typer.Option(min=20, help="Questions, and groups of texts.")] = 80,
     benign: Annotated[
         str, typer.Option(help="Texts on which a push should do nothing.")
     ] = "benign",
@@ -32,8 +32,8 @@ def steer(
     target_kl: Annotated[
         float, typer.Option(min=0.0, help="Budget: KL of the worst 5% of benign tokens, in nats.")
     ] = 0.5,
-    points: Annotated[int, typer.Option(min=5, help="Coefficients of the curve, odd.")] = 9,
-    answers: Annotated[int, typer.Option(min=0, help="Benign requests to answer freely.")] = 16,
+    points: Annotated[int, typer.Option(min=5, help="Coefficients of the curve, odd.")] = 7,
+    answers: Annotated[int, typer.Option(min=0, help="Benign requests to answer freely.")] = 12,
     new_tokens: Annotated[int, typer.Option(min=2, help="Length of those answers.")] = 32,
     out: Annotated[Path | None, typer.Option(help="A new folder for the run.")] = None,
     seed: options.Seed = 0,
@@ -49,7 +49,7 @@ def steer(
     from repalign import behavior, datasets, steering
     from repalign.activations import readable
     from repalign.cli import output
-    from repalign.examples import labelled
+    from repalign.examples import labelled, limited
     from repalign.runs import Environment, Run, now, reserve
     from repalign.spans import Span
     from repalign.steering import results
@@ -62,8 +62,8 @@ def steer(
     if points % 2 == 0:
         raise InputError(f"--points is odd, so that 0 is in the middle; {points} was given.")
     read = Span.parse(span)
-    texts = _some(labelled(datasets.load(data)), groups, seed)
-    asked_of = _some(datasets.load(questions, require_labels=False), groups, seed)
+    texts = limited(labelled(datasets.load(data)), groups, seed)
+    asked_of = limited(datasets.load(questions, require_labels=False), groups, seed)
     harmless = datasets.load(benign, require_labels=False)
     requests = labelled(datasets.load(refusal)) if refusal != "none" else []
     language_model = options.load_model(
@@ -122,17 +122,6 @@ def _sites(text: str, model: Any) -> list[Any]:
     sites = model.sites()
     quarter = len(sites) // 4
     return sites[quarter : len(sites) - quarter : 3] or sites[len(sites) // 2 :][:1]
-
-
-def _some(examples: list[Any], groups: int, seed: int) -> list[Any]:
-    """The examples of at most so many groups, drawn by chance."""
-    import numpy as np
-
-    names = list(dict.fromkeys(example.group for example in examples))
-    if len(names) <= groups:
-        return examples
-    kept = set(np.random.default_rng(seed).choice(names, groups, replace=False).tolist())
-    return [example for example in examples if example.group in kept]
 
 
 def _print(outcome: dict[str, Any], folder: Path, page: Path | None) -> None:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
-from repalign.datasets import benign, invented, personas, questions, requests, statements
+from repalign.datasets import (
+    benign,
+    invented,
+    limits,
+    personas,
+    questions,
+    requests,
+    statements,
+)
 from repalign.datasets.card import Card
 from repalign.datasets.topics import OWN, TOPICS, Topic
 from repalign.examples import Example
@@ -150,11 +158,24 @@ _REQUESTS = Recipe(
     ),
     requests.contrast,
 )
+_LIMITS = Recipe(
+    "limits",
+    Card(
+        "Requests beyond what an assistant can do",
+        "none: meta `required` says what an honest answer does",
+        "156 requests written for this project, 26 in each of six categories",
+        OWN,
+        "none: there is nothing to tell apart",
+        "The categories are those of HonestLLM (arXiv 2406.00380). No reply is given.",
+    ),
+    limits.requests,
+)
 _RECIPES = (
     *(_recipe(topic, variant) for topic in TOPICS.values() for variant in VARIANTS),
     _INVENTED,
     _BENIGN,
     _REQUESTS,
+    _LIMITS,
 )
 BUILTIN: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
 """Every data set that needs no file of the user's, by name."""

@@ -6,8 +6,8 @@ import torch
 
 from repalign.models.language_model import LanguageModel
 
-CPU_POSITIONS = 512
-"""More are no faster on a CPU: wider passes leave its caches (`benchmarks/extraction.py`)."""
+CPU_POSITIONS = 640
+"""More are no faster on a CPU: wider passes leave its caches (`benchmarks/peak.py`)."""
 _LEAST, _MOST = 512, 32768
 # Of the memory that the weights leave free; the rest is for attention, kept rows and fragments.
 _SHARE = 0.3

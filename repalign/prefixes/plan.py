@@ -8,9 +8,10 @@ import numpy as np
 from repalign.errors import InputError
 from repalign.prefixes.trie import Trie
 
-ROW = 128
+ROWS = (96, 112, 128)
 """Nodes in one row of a batch: wide enough to repeat little of what its nodes share, narrow enough
-that attention, which grows with the square of it, costs little."""
+that attention, which grows with the square of it, costs little. What fits best depends on where the
+branches end, so each is tried."""
 # A row that has to repeat many ancestors grows to this many times their number.
 _STRETCH = 4
 # A row may end this share before its limit, where the next one then repeats fewer ancestors.
@@ -59,7 +60,7 @@ class Plan:
 
     @classmethod
     def of(
-        cls, trie: Trie, max_tokens: int, *, row: int = ROW, overhead: float | None = None
+        cls, trie: Trie, max_tokens: int, *, row: int | None = None, overhead: float | None = None
     ) -> "Plan":
         """Plan the passes of a trie.
 
@@ -70,19 +71,24 @@ class Plan:
         Args:
             trie: what to compute.
             max_tokens: positions of one pass, padding included; a longer text gets a pass alone.
-            row: nodes of a row.
+            row: nodes of a row; None plans with each of `ROWS` and takes the cheapest plan.
             overhead: what a pass costs beyond its tokens, in tokens; None takes 1/12 of
                 `max_tokens`.
 
         Raises:
             InputError: limits below one.
         """
-        if max_tokens < 1 or row < 1:
+        if max_tokens < 1 or (row is not None and row < 1):
             raise InputError(f"max_tokens={max_tokens} and row={row} have to be at least 1.")
         cost = max_tokens * _OVERHEAD if overhead is None else overhead
-        planner = _Planner(trie, max_tokens, min(row, max_tokens), cost)
-        planner.subtree(np.arange(len(trie)), None, 0)
-        return cls(trie, tuple(planner.passes))
+        plans = []
+        for width in dict.fromkeys(
+            min(one, max_tokens) for one in (ROWS if row is None else [row])
+        ):
+            planner = _Planner(trie, max_tokens, width, cost)
+            planner.subtree(np.arange(len(trie)), None, 0)
+            plans.append(cls(trie, tuple(planner.passes)))
+        return min(plans, key=lambda plan: plan.positions + cost * len(plan.passes))
 
     @classmethod
     def whole(cls, trie: Trie, max_tokens: int) -> "Plan":
@@ -94,7 +100,7 @@ class Plan:
         """
         starts = np.flatnonzero(trie.parent < 0)
         rows = [np.arange(start, trie.end[start]) for start in starts]
-        planner = _Planner(trie, max_tokens, ROW, 0.0)
+        planner = _Planner(trie, max_tokens, ROWS[-1], 0.0)
         planner.batch(rows, None, 0)
         return cls(trie, tuple(planner.passes))
 

@@ -1,6 +1,5 @@
 """Sources: data sets with the activations that were read from them."""
 
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +8,7 @@ import numpy as np
 
 from repalign import datasets
 from repalign.activations import Activations, Progress, collect
-from repalign.examples import Example, labelled
+from repalign.examples import Example, labelled, limited
 from repalign.models import LanguageModel
 from repalign.sites import Site
 from repalign.spans import Span
@@ -65,14 +64,3 @@ def gather(
         sources[name] = Source(rows, activations.rows(np.flatnonzero(inside)))
         start += len(rows)
     return sources
-
-
-def limited(examples: Sequence[Example], max_groups: int, seed: int) -> list[Example]:
-    """Keep at most `max_groups` groups, chosen by the names of the groups alone."""
-    names = sorted({example.group for example in examples})
-    if len(names) <= max_groups:
-        return list(examples)
-    # Each name draws its own number, so that data sets which share groups keep the same ones.
-    drawn = sorted(names, key=lambda name: random.Random(f"{seed} {name}").random())
-    kept = set(drawn[:max_groups])
-    return [example for example in examples if example.group in kept]

@@ -125,62 +125,43 @@ def sweep(
     if points < 5 or points % 2 == 0:
         raise InputError(f"A curve needs an odd number of points, 5 or more; {points} was given.")
     choosing, reporting = _halves(bench)
-    total = len(directions) + points + len(_BEYOND) + 2 * RANDOM + (points if refusal else 0)
+    curves_wanted = 2 if refusal else 1
+    total = len(directions) + curves_wanted * points + len(_BEYOND) + 3 * RANDOM
     count = _Counter(progress, total)
     candidates = {}
     for site, direction in directions.items():
         candidates[site] = _candidate(model, direction, choosing, target_kl)
         count()
     site = max(candidates, key=lambda one: candidates[one].effect.value)
-    best = candidates[site]
-    low, high = best.calibration.low, best.calibration.high
+    best, range_ = candidates[site].direction, candidates[site].calibration
+    low, high = range_.low, range_.high
     if not low < 0 < high:
         raise InputError(
-            f"At {site} no push of {best.calibration.tried[0][0]:g} or more keeps within "
-            f"{target_kl:g} nats. Allow more with target_kl=…, or choose other layers."
+            f"At {site} no push of {range_.tried[0][0]:g} or more keeps within {target_kl:g} nats. "
+            "Allow more with target_kl=…, or choose other layers."
         )
+    course = _Course(model, reporting, count)
     half = points // 2
     grid = [*np.linspace(low, 0, half + 1)[:-1], 0.0, *np.linspace(0, high, half + 1)[1:]]
-    plain = measure(model, _push(best.direction), 0.0, reporting)
-    ends = (grid[0], grid[-1])
-
-    def curve(direction: Direction, coefficients: Sequence[float]) -> list[Point]:
-        found = []
-        for coefficient in coefficients:
-            again = coefficient == 0
-            found.append(
-                plain if again else measure(model, _push(direction), coefficient, reporting)
-            )
-            count()
-        return found
-
-    curves = {"honest": curve(best.direction, grid)}
+    curves = {"honest": course(best, grid)}
     if refusal is not None:
-        curves["refusal removed"] = curve(without(best.direction, refusal[site]), grid)
-    quick = replace(reporting, prompts=())
+        curves["refusal removed"] = course(without(best, refusal[site]), grid)
     for number in range(RANDOM):
-        drawn = random_like(best.direction, seed + number)
-        pair = []
-        for coefficient in ends:
-            pair.append(measure(model, _push(drawn), coefficient, quick))
-            count()
-        curves[f"random {number}"] = [pair[0], plain, pair[1]]
-    beyond = []
-    for factor in _BEYOND:
-        end = (high if factor > 0 else -low) * factor
-        beyond.append(measure(model, _push(best.direction), end, quick))
-        count()
+        drawn = random_like(best, seed + number)
+        curves[f"random {number}"] = course(drawn, (low, 0.0, high), answers=False)
+    ends = [(high if factor > 0 else -low) * factor for factor in _BEYOND]
+    beyond = course(best, ends, answers=False)
     honest = sorted([*curves["honest"], *beyond], key=lambda point: point.coefficient)
     at = np.array([point.coefficient for point in honest])
+    said = np.stack([point.behaviour for point in honest])
+    helpful = np.stack([point.helpfulness for point in honest])
     return Swept(
         candidates,
         site,
         curves,
         beyond,
-        fit_behaviour(at, np.stack([p.behaviour for p in honest]), reporting.groups, seed),
-        fit_helpfulness(
-            at, np.stack([p.helpfulness for p in honest]), plain.damage.target_groups, seed
-        ),
+        fit_behaviour(at, said, reporting.groups, seed),
+        fit_helpfulness(at, helpful, course.plain.damage.target_groups, seed),
     )
 
 
@@ -268,6 +249,28 @@ def _slopes(curve: Sequence[Point]) -> np.ndarray:
     values = np.stack([point.log_odds for point in curve])
     centred = at - at.mean()
     return centred @ values / (centred @ centred)
+
+
+class _Course:
+    """Measures pushes on the same questions; the model without a push once only."""
+
+    def __init__(self, model: LanguageModel, bench: Bench, count: "_Counter") -> None:
+        self.model, self.bench, self.count = model, bench, count
+        self.plain = measure(model, lambda _: {}, 0.0, bench)
+
+    def __call__(
+        self, direction: Direction, coefficients: Sequence[float], *, answers: bool = True
+    ) -> list[Point]:
+        """Measure a direction at every coefficient."""
+        bench = self.bench if answers else replace(self.bench, prompts=())
+        found = []
+        for coefficient in coefficients:
+            if coefficient == 0:
+                found.append(self.plain)
+            else:
+                found.append(measure(self.model, _push(direction), coefficient, bench))
+            self.count()
+        return found
 
 
 class _Counter:

@@ -27,7 +27,7 @@ def groups(examples: list[Example]) -> dict[str, list[Example]]:
 
 def test_every_topic_has_every_variant() -> None:
     expected = {topic + variant for topic in BUILTIN_TOPICS for variant in VARIANTS}
-    assert set(BUILTIN) == expected | {"invented", "benign", "requests"}
+    assert set(BUILTIN) == expected | {"invented", "benign", "requests", "limits"}
     assert BUILTIN_TOPICS == (
         "cities",
         "capitals",
@@ -48,7 +48,7 @@ def test_at_least_200_groups_a_topic(topic: str) -> None:
 def test_no_conversation_comes_up_twice(name: str) -> None:
     examples = build(name)
     assert len({example.messages for example in examples}) == len(examples)
-    assert len(examples) >= (100 if name == "requests" else 200)
+    assert len(examples) >= {"requests": 100, "limits": 150}.get(name, 200)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

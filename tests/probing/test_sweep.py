@@ -6,9 +6,9 @@ import pytest
 from synthetic import activations, source
 
 from repalign.errors import InputError
+from repalign.examples import limited
 from repalign.probing import sweep
 from repalign.probing.results import judge_scores, results
-from repalign.probing.sources import limited
 from repalign.sites import Site
 
 PROBES = ("mean_difference", "logistic")
