@@ -13,7 +13,7 @@ from repalign.reports.numbers import estimate
 _WIDTH = 8.6
 _REMOVED = "refusal removed"
 _PRICES = (
-    ("worst_kl", "KL of the worst 5%\nof benign tokens (nats)"),
+    ("worst_kl", "KL, worst 5%\nof tokens (nats)"),
     ("perplexity", "perplexity of\nbenign text"),
     ("repetition", "repeated 4-grams\nin answers"),
 )
