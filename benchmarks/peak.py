@@ -1,6 +1,7 @@
 """Extraction beside the decoder alone at its fastest, in turns.
 
     python -m benchmarks.peak [--rounds 5]      # results/peak.json
+    python -m benchmarks.peak --llama-8b        # on a GPU; results/peak_gpu.json
 
 The floor of any extraction that computes each distinct prefix once: the distinct tokens, at the
 tokens per second that the decoder reaches in its best shape of batch, nothing read. Both are
@@ -16,13 +17,13 @@ from typing import Any
 import torch
 
 from benchmarks import measuring
-from benchmarks.extraction import ours
+from benchmarks.extraction import ours, random_llama
 from benchmarks.workloads import Workload, workloads
 from repalign import LanguageModel
 from repalign.activations import Extraction
 from repalign.models.modes import evaluating
 
-RESULTS = Path(__file__).parent / "results" / "peak.json"
+RESULTS = Path(__file__).parent / "results"
 _SHAPES = ((4, 128), (8, 64), (16, 32), (16, 64), (32, 16), (8, 128))
 """Batches and lengths among which a decoder on a CPU is fastest."""
 _GPU_SHAPES = ((8, 512), (16, 256), (32, 128), (64, 128), (128, 64), (32, 512))
@@ -78,8 +79,9 @@ def main() -> None:
     """Measure every workload and write results/peak.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--llama-8b", action="store_true")
     options = parser.parse_args()
-    model = LanguageModel.load("smollm2")
+    model = random_llama() if options.llama_8b else LanguageModel.load("smollm2")
     shape, speeds = best_shape(model, options.rounds)
     outcome: dict[str, Any] = {
         "machine": measuring.machine(),
@@ -90,7 +92,8 @@ def main() -> None:
             work.name: times_peak(model, work, shape, options.rounds) for work in workloads(model)
         },
     }
-    RESULTS.write_text(json.dumps(outcome, indent=1) + "\n")
+    name = "peak_gpu.json" if options.llama_8b else "peak.json"
+    (RESULTS / name).write_text(json.dumps(outcome, indent=1) + "\n")
     for row in outcome["rows"].values():
         print(row["title"], row["times_peak"])
 

@@ -118,7 +118,8 @@ def _answers(
 
 def _prompts_state(model: LanguageModel, tokens: Tokens, samples: int) -> DynamicCache:
     """The state of all but the last token of each prompt, once for each sample."""
-    cache = DynamicCache()
+    # As generate() makes it: layers that look back a window only keep no more.
+    cache = DynamicCache(config=model.network.config.get_text_config(decoder=True))
     before = tokens.attended[:, :-1].long()
     inputs: dict[str, Any] = {"attention_mask": before, "past_key_values": cache}
     if "position_ids" in model.architecture.forward_names:

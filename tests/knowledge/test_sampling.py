@@ -1,5 +1,6 @@
 """sample(): what the network's own generate would draw, with prompts computed once."""
 
+import families
 import numpy as np
 import pytest
 import torch
@@ -33,6 +34,17 @@ def test_sharing_a_prompts_state_draws_the_same_answers(
     monkeypatch.setattr(sampling.passes, "obstacle", lambda _model: "asked for")
     assert texts(toy, max_new_tokens=6) == shared
     assert len({answer for row in shared for answer in row}) > 5
+
+
+@pytest.mark.parametrize("name", sorted(families.FAMILIES))
+def test_sharing_draws_the_same_answers_in_every_family(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = families.model(name)
+    prompts = [Example.of_text(text) for text in ("the sea is the sea", "the door", "a lamp is")]
+    shared = texts(model, prompts, max_new_tokens=5)
+    monkeypatch.setattr(sampling.passes, "obstacle", lambda _model: "asked for")
+    assert texts(model, prompts, max_new_tokens=5) == shared
 
 
 def test_prompts_are_computed_once_for_all_of_their_answers(
