@@ -55,9 +55,10 @@ def contexts(model: LanguageModel) -> dict[str, Callable[[], AbstractContextMana
     }
 
 
-def ours(blocks: int) -> dict[str, dict[int, list[float]]]:
-    """Ratios of every contender at every batch size."""
-    one, other = LanguageModel.load("smollm2"), LanguageModel.load("smollm2")
+def ours(
+    one: LanguageModel, other: LanguageModel, blocks: int
+) -> dict[str, dict[int, list[float]]]:
+    """Ratios of every contender at every batch size, with two copies of a model."""
     contests = {
         name: [
             (other.network, one.network, context),
@@ -73,9 +74,8 @@ def ours(blocks: int) -> dict[str, dict[int, list[float]]]:
     }
 
 
-def zero_is_equal() -> bool:
+def zero_is_equal(model: LanguageModel) -> bool:
     """Whether a coefficient of zero leaves the logits bit for bit."""
-    model = LanguageModel.load("smollm2")
     direction = _direction(model)
     ids = torch.randint(100, 20000, (4, 32), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -103,16 +103,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=4)
     options = parser.parse_args()
+    model, other = LanguageModel.load("smollm2"), LanguageModel.load("smollm2")
     outcome: dict[str, Any] = {
         "machine": measuring.machine(),
         "pairs": options.blocks * BLOCK,
-        "coefficient_zero_is_bit_equal": zero_is_equal(),
+        "coefficient_zero_is_bit_equal": zero_is_equal(model),
     }
     outcome["times_as_long"] = {
         name: {str(batch): _median(found) for batch, found in each.items()}
-        for name, each in ours(options.blocks).items()
+        for name, each in ours(model, other, options.blocks).items()
     }
-    model = LanguageModel.load("smollm2")
     with tempfile.TemporaryDirectory() as folder:
         model.network.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)

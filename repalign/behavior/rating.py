@@ -11,6 +11,7 @@ from jaxtyping import Float
 from repalign.behavior.answers import Answers
 from repalign.errors import InputError, unknown
 from repalign.metrics import Estimate, mean
+from repalign.verdicts.normalising import spoken
 
 Rater = Callable[[str, str], float | bool]
 """Takes the words of the prompt's last turn and the answer."""
@@ -161,5 +162,5 @@ def refuses(_prompt: str, answer: str) -> bool:
     does not know is none. Compare rates of the same prompts with and without an intervention, and
     read a sample.
     """
-    said = " ".join(answer.replace("’", "'").lower().split())[:_LOOKED_AT]
+    said = spoken(answer)[:_LOOKED_AT]
     return said.startswith(_BEGIN) or any(phrase in said for phrase in _HOLD)

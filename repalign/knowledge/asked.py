@@ -34,8 +34,9 @@ def asked(source: str | Path | Iterable[Example]) -> list[Asked]:
 
     Args:
         source: a built-in topic, such as `capitals`, or `invented`, whose questions nobody can
-            answer; a JSON-lines file with `question` and `answer`, one or a list, where null says
-            that nobody can know; or examples with `question` and `answer` in `meta`.
+            answer; a JSON-lines file with `question` (or `prompt`) and `answer` (or `answers`,
+            `right`), one or a list, where null says that nobody can know; or examples with
+            `question` and `answer` in `meta`.
 
     Returns:
         Each question once, in order.

@@ -116,19 +116,12 @@ def estimate(
     if not questions:
         raise InputError("No questions were given.")
     prompts = [one.prompt for one in questions]
-    settings = {
-        "samples": samples,
-        "temperature": temperature,
-        "max_new_tokens": max_new_tokens,
-        "seed": seed,
-        "together": PROMPTS,
-    }
-    came_from = {**origin(model), **settings}
+    options = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
+    came_from = {**origin(model), "samples": samples, **options, "together": PROMPTS}
     spoken = [[(turn.role, turn.content) for turn in prompt.messages] for prompt in prompts]
     asked = hashlib.sha256(json.dumps(spoken).encode()).hexdigest()[:32]
     with TemporaryDirectory() as scratch:
         kept = Kept(Path(keep or Path(scratch) / "answers.jsonl"), {**came_from, "asked": asked})
-        options = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
         for batch in sample(model, prompts, samples, done=kept.rows.keys(), **options):
             greedy = behavior.ask(
                 model, [prompts[one.prompt] for one in batch], max_new_tokens=max_new_tokens

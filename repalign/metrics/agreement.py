@@ -9,7 +9,14 @@ from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from repalign.errors import InputError
-from repalign.metrics.estimate import Estimate, bootstrapped, cluster_codes, mean
+from repalign.metrics.estimate import (
+    Estimate,
+    bootstrapped,
+    cluster_codes,
+    mean,
+    own_groups,
+    share,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +56,17 @@ class Agreement:
                 f"Labels and findings are one each an answer; their shapes are {truth.shape} and "
                 f"{said.shape}."
             )
-        kept = np.arange(len(truth)) if groups is None else np.asarray(groups)
-        cluster_codes(kept, len(truth))
-        return cls(truth, said, kept)
+        return cls(truth, said, own_groups(groups, len(truth)))
 
     @property
     def precision(self) -> Estimate | None:
         """The share of yes-labels among what was found; None where nothing was."""
-        return self._share(self.labels & self.found, self.found)
+        return share(self.labels & self.found, self.found, self.groups)
 
     @property
     def recall(self) -> Estimate | None:
         """The share found of the yes-labels; None where there are none."""
-        return self._share(self.labels & self.found, self.labels)
+        return share(self.labels & self.found, self.labels, self.groups)
 
     @property
     def accuracy(self) -> Estimate:
@@ -101,13 +106,3 @@ class Agreement:
             **{name: int(cell.sum()) for name, cell in cells.items()},
             **{name: one and one.to_json() for name, one in measures.items()},
         }
-
-    def _share(self, part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> Estimate | None:
-        if not whole.any():
-            return None
-
-        def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-            counted, of = weights @ part.astype(np.float64), weights @ whole.astype(np.float64)
-            return np.divide(counted, of, out=np.full(len(of), np.nan), where=of > 0)
-
-        return bootstrapped(statistic, cluster_codes(self.groups, len(part)))

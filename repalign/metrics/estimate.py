@@ -46,6 +46,13 @@ def cluster_codes(groups: Sequence[str] | NDArray[Any] | None, n: int) -> NDArra
     return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
 
 
+def own_groups(groups: Sequence[str] | NDArray[Any] | None, n: int) -> NDArray[Any]:
+    """The groups of n rows as an array; without groups each row is its own."""
+    kept = np.arange(n) if groups is None else np.asarray(groups)
+    cluster_codes(kept, n)
+    return kept
+
+
 def bootstrap_counts(
     codes: NDArray[np.intp], resamples: int, seed: int | np.random.Generator
 ) -> NDArray[np.float64]:
@@ -102,6 +109,25 @@ def bootstrapped(
     tail = (1 - level) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
     return Estimate(value, float(low), float(high), n_groups, level)
+
+
+def shares(
+    weights: NDArray[np.float64], part: NDArray[np.bool_], whole: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """For row weights `[resample row]`, what part weighs of the whole; NaN where that is empty."""
+    counted, of = (weights @ rows.astype(np.float64) for rows in (part, whole))
+    return np.divide(counted, of, out=np.full(len(of), np.nan), where=of > 0)
+
+
+def share(
+    part: NDArray[np.bool_], whole: NDArray[np.bool_], groups: Sequence[str] | NDArray[Any] | None
+) -> Estimate | None:
+    """The share of a part of the rows in a larger one, resampled by group; None of an empty one."""
+    if not whole.any():
+        return None
+    return bootstrapped(
+        lambda weights: shares(weights, part, whole), cluster_codes(groups, len(part))
+    )
 
 
 def mean(

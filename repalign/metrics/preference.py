@@ -10,7 +10,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from repalign.errors import InputError, unknown
-from repalign.metrics.estimate import Estimate, bootstrapped, cluster_codes, mean
+from repalign.metrics.estimate import (
+    Estimate,
+    bootstrapped,
+    cluster_codes,
+    mean,
+    own_groups,
+)
 
 Values = Sequence[float] | Sequence[int] | NDArray[Any]
 Groups = Sequence[str] | NDArray[Any] | None
@@ -40,9 +46,7 @@ class Wins:
                 "were given."
             )
         one, other = (np.array([_outcome(word) for word in part]) for part in (first, second))
-        kept = np.arange(len(first)) if groups is None else np.asarray(groups)
-        cluster_codes(kept, len(first))
-        return cls(one, other, kept)
+        return cls(one, other, own_groups(groups, len(first)))
 
     @property
     def rate(self) -> Estimate:

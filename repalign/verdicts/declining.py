@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from repalign.verdicts.normalising import without_thought
+from repalign.verdicts.normalising import spoken, without_thought
 
 CUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -136,7 +136,7 @@ def cue(
         >>> cue("'I don't know' is sung by Paul.", "Who sings 'I don't know'?") is None
         True
     """
-    said, asked = _plain(without_thought(answer)), _plain(question)
+    said, asked = spoken(without_thought(answer)), spoken(question)
     for phrases in (CUES if cues is None else cues).values():
         for phrase in phrases:
             if phrase in said and phrase not in asked:
@@ -149,7 +149,3 @@ def declines(
 ) -> bool:
     """Whether an answer says that it does not know; see `cue`."""
     return cue(answer, question, cues) is not None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("’", "'").lower().split())

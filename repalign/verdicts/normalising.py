@@ -25,6 +25,11 @@ def normal(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", spaced).split())
 
 
+def spoken(text: str) -> str:
+    """A text in which phrases are looked for: lower case, plain apostrophes, single spaces."""
+    return " ".join(text.replace("’", "'").lower().split())
+
+
 def without_thought(text: str) -> str:
     """An answer without `<think>…</think>`; a thought that never ends leaves nothing.
 
