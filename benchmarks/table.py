@@ -122,8 +122,7 @@ def main() -> None:
     )
     between(ROOT / "README.md", "performance", text)
     print(text)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    if (RESULTS / "steering.json").exists() and "<!-- steering -->" in readme:
+    if (RESULTS / "steering.json").exists():
         text = steering(json.loads((RESULTS / "steering.json").read_text()))
         between(ROOT / "README.md", "steering", text)
         print(f"\n{text}")
