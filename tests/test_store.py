@@ -18,9 +18,9 @@ from safetensors import safe_open
 from stores import INGREDIENTS, SITES, WIDTH, fill, held, make, values_of
 
 from repalign.activations import Store, StoredValues
-from repalign.activations.locks import claimed
 from repalign.errors import InputError
 from repalign.sites import Site
+from repalign.storage import claimed
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

@@ -169,7 +169,7 @@ def begun_with(folder: Path) -> int | None:
     # A process that was killed in between, or is just at it, leaves a first line without an end.
     if not path.is_file() or b"\n" not in path.read_bytes():
         return None
-    return Manifest(folder / FILE).header.ingredients.get("max_tokens")
+    return Manifest.open(folder / FILE).header.ingredients.get("max_tokens")
 
 
 def _take_part(

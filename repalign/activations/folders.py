@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from repalign.activations.manifest import FILE, Header, differences
+from repalign.activations.manifest import FILE, Header
 from repalign.errors import InputError
+from repalign.storage import differences
 
 LOCKS = "locks"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

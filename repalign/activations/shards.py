@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from repalign.errors import InputError
+from repalign.storage import sync_folder, write_all
 
 TORCH: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 ROWS = "rows"
@@ -146,21 +147,6 @@ def write_shard(
 def leftovers(path: Path) -> Iterator[Path]:
     """Temporary files of a shard; all are of dead processes when its claim is held."""
     return path.parent.glob(f".{path.name}.*")
-
-
-def write_all(handle: int, content: memoryview) -> None:
-    """Write all bytes: one call may take fewer than it is given."""
-    while content:
-        content = content[os.write(handle, content) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Put new names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def on_cpu(

@@ -20,14 +20,14 @@ from repalign.activations.index import (
     plan_fingerprint,
     read_index,
 )
-from repalign.activations.locks import claimed, is_claimed
-from repalign.activations.manifest import FILE, FORMAT, Header, Manifest, Record, plain
+from repalign.activations.manifest import FILE, FORMAT, Header, Manifest, Record
 from repalign.activations.shards import TORCH, leftovers, on_cpu, open_shard, write_shard
 from repalign.activations.status import Status
 from repalign.activations.stored import StoredValues
 from repalign.activations.verification import check_finite, damage
 from repalign.errors import InputError, unknown
 from repalign.sites import Site
+from repalign.storage import claimed, is_claimed, plain
 
 log = logging.getLogger("repalign")
 
@@ -125,7 +125,7 @@ class Store:
             InputError: there is none, or its index is damaged.
         """
         folder = Path(folder)
-        manifest = Manifest(folder / FILE)
+        manifest = Manifest.open(folder / FILE)
         return cls(folder, manifest, *read_index(folder, manifest.header.ingredients))
 
     @property

@@ -139,6 +139,21 @@ def refuse_pickle(path: Path) -> None:
         )
 
 
+def write_all(handle: int, content: memoryview) -> None:
+    """Write all bytes: one call may take fewer than it is given."""
+    while content:
+        content = content[os.write(handle, content) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Put new names in a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

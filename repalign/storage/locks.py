@@ -67,10 +67,10 @@ def is_claimed(path: Path) -> bool:
 def _lock(handle: int, path: Path, *, wait: bool) -> bool:
     if sys.platform == "win32":
         raise InputError(
-            "A store of activations needs the file locks of Linux or macOS. On Windows use WSL, or "
-            "collect without a store."
+            f"{path} may be written by several processes, which needs the file locks of Linux or "
+            "macOS. On Windows use WSL, or keep nothing on disk."
         )
-    import fcntl  # not there on Windows, where everything but stores works
+    import fcntl  # not there on Windows, where everything but such files works
 
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -80,7 +80,8 @@ def _lock(handle: int, path: Path, *, wait: bool) -> bool:
         if error.errno in _NONE:
             raise InputError(
                 f"The file system of {path.parent} has no file locks ({error.strerror}), so "
-                "processes could not share a store there. Give a folder on another file system."
+                f"processes could not share {path.name} there. Give a folder on another file "
+                "system."
             ) from error
         raise
     return True
