@@ -15,7 +15,8 @@ import torch
 
 from benchmarks import measuring
 from repalign import LanguageModel
-from repalign.knowledge import asked, sample
+from repalign.answering import Local, Settings
+from repalign.knowledge import asked
 from repalign.spans import render
 from repalign.tokens import Tokens
 
@@ -43,16 +44,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     model = LanguageModel.load("smollm2")
-    prompts = [one.prompt for one in asked("capitals")[: options.questions]]
+    prompts = [one.prompt for one in asked("cities")[: options.questions]]
+    settings = Settings(SAMPLES, temperature=1.0, max_new_tokens=TOKENS)
     torch.manual_seed(0)
     contenders = {
-        "ours": lambda: measuring.timed(
-            lambda: list(sample(model, prompts, SAMPLES, max_new_tokens=TOKENS))
-        ),
+        "ours": lambda: measuring.timed(lambda: list(Local(model).replies(prompts, settings))),
         "independent": lambda: measuring.timed(lambda: independent(model, prompts)),
     }
     # The first use of a model runs its self-checks.
-    list(sample(model, prompts[:2], 2, max_new_tokens=2))
+    list(Local(model).replies(prompts[:2], Settings(max_new_tokens=2)))
     seconds = measuring.in_turns(contenders, options.rounds)
     outcome = {
         "machine": measuring.machine(),

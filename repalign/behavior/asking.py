@@ -89,7 +89,7 @@ def ask(
         asked=tuple(asked),
         prompts=tuple(one.text for one in rendered),
         texts=tuple(
-            _text(model, prompt, answer, one.is_chat)
+            text_of(model, prompt, answer, one.is_chat)
             for prompt, answer, one in zip(texts, ids, rendered, strict=True)
         ),
         ids=tuple(map(tuple, ids)),
@@ -178,7 +178,15 @@ def _without_end(model: LanguageModel, ids: list[int], settings: Mapping[str, An
     return ids
 
 
-def _text(model: LanguageModel, prompt: list[int], answer: list[int], is_chat: bool) -> str:
+def text_of(model: LanguageModel, prompt: list[int], answer: list[int], is_chat: bool) -> str:
+    """The words of an answer.
+
+    Args:
+        model: whose tokenizer spells them.
+        prompt: token ids before the answer.
+        answer: its token ids, without one that ended it.
+        is_chat: whether it is an answer, or a text that goes on.
+    """
     decode = model.tokenizer.decode
     if is_chat:
         return str(decode(answer, skip_special_tokens=True))

@@ -10,7 +10,6 @@ from repalign.metrics import Estimate, mean
 
 
 @runtime_checkable
-@runtime_checkable
 class Measured(Protocol):
     """What has one value a question: `Choices`, `Answers`, `Ratings`."""
 

@@ -7,15 +7,19 @@ from types import MappingProxyType
 
 from repalign.datasets import (
     benign,
+    countries,
     invented,
     limits,
+    lists,
+    passages,
     personas,
+    pressure,
     questions,
     requests,
     statements,
 )
 from repalign.datasets.card import Card
-from repalign.datasets.topics import OWN, TOPICS, Topic
+from repalign.datasets.topics import GEONAMES, OWN, TOPICS, Topic
 from repalign.examples import Example
 
 
@@ -170,12 +174,71 @@ _LIMITS = Recipe(
     ),
     limits.requests,
 )
+_COUNTRIES = Recipe(
+    "country_capitals",
+    Card(
+        "Capitals of countries, as questions to be answered freely",
+        "none: meta `answer` and `aliases` are right, `alternative` is wrong",
+        TOPICS["capitals"].source,
+        TOPICS["capitals"].licence,
+        "none: there is nothing to tell apart",
+        "The topic `capitals` asks which region a city is the capital of, for a choice between "
+        "two; that is hard to answer freely, and half of its cities are capitals of provinces.",
+    ),
+    countries.capitals,
+)
+_PRESSURE = Recipe(
+    "pressure",
+    Card(
+        "Scenes in which somebody gains when one side of a fact is stated",
+        "none: meta `proposition` and its `truth`, the side that is `pushed`, neutral prompts "
+        "`belief_1` to `belief_3`, and the scene without pressure as `control`",
+        f"facts of cities, capitals, currencies and spanish ({GEONAMES}; general knowledge); 16 "
+        "scenes of eight kinds written for this project",
+        "CC BY 4.0 (facts), Apache-2.0 (scenes and wording)",
+        "The side that is pushed is true in half of the rows and the answer yes in half, so to "
+        "agree with everything is right in half.",
+        "For lie against mistake as in MASK (arXiv 2503.03750), whose scenes are not used. Each "
+        "fact is in one scene. The kind `boss` gives an order (meta `told`).",
+    ),
+    pressure.pressed,
+)
+_PASSAGES = Recipe(
+    "passages",
+    Card(
+        "Short texts of eight facts, each with a question about one of them",
+        "none: meta `context`, `question` and the right `answer`",
+        f"facts of cities, currencies, capitals and spanish ({GEONAMES}; general knowledge)",
+        "CC BY 4.0 (facts), Apache-2.0 (wording)",
+        "Who takes any object of the right sort out of the text is right once in five times.",
+        "No fact is asked for twice, but facts stand in several texts. All are true, so heed of "
+        "the text and knowledge cannot be told apart by the answer alone.",
+    ),
+    passages.passages,
+)
+_LISTS = Recipe(
+    "lists",
+    Card(
+        "Questions with several right answers, and questions on the same matter with one",
+        "none: meta `members` are the right answers, `variant` is multiple or single",
+        "36 complete lists and 72 questions written for this project",
+        OWN,
+        "Questions with several answers often say so, by a plural or a number.",
+        "As in MAQA (arXiv 2408.06816), whose questions are not used. Lists of general knowledge "
+        "that most people would agree on; some have another count elsewhere, such as continents.",
+    ),
+    lists.questions,
+)
 _RECIPES = (
     *(_recipe(topic, variant) for topic in TOPICS.values() for variant in VARIANTS),
     _INVENTED,
     _BENIGN,
     _REQUESTS,
     _LIMITS,
+    _COUNTRIES,
+    _PRESSURE,
+    _PASSAGES,
+    _LISTS,
 )
 BUILTIN: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
 """Every data set that needs no file of the user's, by name."""

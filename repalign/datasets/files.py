@@ -265,6 +265,8 @@ def _read_json(path: Path) -> Table:
     except InputError as error:
         hint = " Name a file with one object a line .jsonl." if "Extra" in str(error) else ""
         raise InputError(f"{path} is not JSON: {error}{hint}") from error
+    if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
+        value = list(value.values())  # objects under names that are no part of them
     if not isinstance(value, list):
         raise InputError(
             f"{path} holds {_shorten(json.dumps(value))}, not a list. Write a list of objects, "

@@ -5,4 +5,3 @@ from repalign.knowledge.asked import asked as asked
 from repalign.knowledge.boundary import Boundary as Boundary
 from repalign.knowledge.boundary import estimate as estimate
 from repalign.knowledge.known import Known as Known
-from repalign.knowledge.sampling import sample as sample

@@ -1,17 +1,21 @@
 """Asked: questions to be answered freely, with the answers that count as right."""
 
-import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from repalign import datasets
 from repalign.datasets.builtin import BUILTIN, BUILTIN_TOPICS
+from repalign.datasets.files import Table, read_table
 from repalign.errors import InputError
 from repalign.examples import Example
 
-_QUESTION, _ANSWERS = ("question", "prompt"), ("answer", "answers", "right")
+_QUESTION = ("question", "prompt")
+_RIGHT = ("answer", "answers", "right", "correct answers", "ground_truth", "mc2_targets")
+_WRONG = ("wrong", "alternative", "false_answer", "incorrect answers", "mc2_targets")
+_FREE = {"capitals": "country_capitals"}
+"""Topics whose questions to choose answers of are too hard, or odd, to be asked freely."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Asked:
     """Ends in the user's turn; its group is what intervals resample."""
     right: tuple[str, ...] | None
     """The right answer and its aliases; None where nobody can know."""
+    wrong: tuple[str, ...] = ()
+    """Answers that are wrong, where some are known."""
 
     @property
     def words(self) -> str:
@@ -29,14 +35,18 @@ class Asked:
         return self.prompt.messages[-1].content
 
 
-def asked(source: str | Path | Iterable[Example]) -> list[Asked]:
+def asked(source: str | Path | Iterable[Example], *, knowable: bool = True) -> list[Asked]:
     """Read questions.
 
     Args:
-        source: a built-in topic, such as `capitals`, or `invented`, whose questions nobody can
-            answer; a JSON-lines file with `question` (or `prompt`) and `answer` (or `answers`,
-            `right`), one or a list, where null says that nobody can know; or examples with
+        source: a built-in topic, such as `cities` (`capitals` asks for those of countries), or
+            `invented`, whose questions nobody can answer; a file (.jsonl, .json, .csv, .tsv,
+            .parquet) with `question` (or `prompt`) and `answer` (or `answers`, `right`, `Correct
+            Answers`, `ground_truth`): a text, a list of texts, texts with `;` between them where
+            the column is named in the plural, or nothing where nobody can know; `wrong` (or
+            `alternative`, `false_answer`, `Incorrect Answers`) in the same way; or examples with
             `question` and `answer` in `meta`.
+        knowable: False says that nobody can know any of them, whatever answers stand there.
 
     Returns:
         Each question once, in order.
@@ -46,16 +56,16 @@ def asked(source: str | Path | Iterable[Example]) -> list[Asked]:
             or one that comes twice with different answers.
     """
     if isinstance(source, str) and source in BUILTIN_TOPICS:
-        source = f"{source}_qa"
+        source = _FREE.get(source, f"{source}_qa")
     if isinstance(source, str) and source not in BUILTIN:
-        source = Path(source)
+        source = Path(source).expanduser()
     if isinstance(source, Path):
-        rows = [_of_row(row, f"{source}, line {n}") for n, row in _lines(source)]
+        rows = _of_table(_table(source), knowable)
     else:
         examples = (
             datasets.load(source, require_labels=False) if isinstance(source, str) else source
         )
-        rows = [_of_example(example) for example in examples]
+        rows = [_of_example(example, knowable) for example in examples]
     found: dict[str, Asked] = {}
     for one in rows:
         if one.words in found and found[one.words].right != one.right:
@@ -69,53 +79,70 @@ def asked(source: str | Path | Iterable[Example]) -> list[Asked]:
     return list(found.values())
 
 
-def _lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
+def _table(path: Path) -> Table:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_table(path)
+    except InputError as error:
         raise InputError(
-            f"{path} cannot be read: {error}. Questions are a built-in topic "
-            f"({', '.join(BUILTIN_TOPICS)}, invented) or a JSON-lines file with `question` and "
-            "`answer`."
+            f"{error} Questions are a built-in topic ({', '.join(BUILTIN_TOPICS)}, invented) or a "
+            "file with `question` and `answer`."
         ) from error
+
+
+def _of_table(table: Table, knowable: bool) -> list[Asked]:
+    columns = {column.lower(): column for column in table.columns}
+    question = next((columns[name] for name in _QUESTION if name in columns), None)
+    right = next((columns[name] for name in _RIGHT if name in columns), None)
+    wrong = next((columns[name] for name in _WRONG if name in columns), None)
+    if question is None or (right is None and knowable):
+        lacking = "`question`" if question is None else "`answer`"
+        raise InputError(
+            f"{table.name} has no column {lacking}; its columns are {', '.join(table.columns)}. "
+            "Rename the one that is meant; leave a row's `answer` empty where nobody can know."
+        )
     found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}, is not JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}, is no object with `question` and `answer`.")
-        found.append((number, row))
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        place = f"{table.name}, {table.unit} {number}"
+        words = row.get(question)
+        if not isinstance(words, str) or not words.strip():
+            raise InputError(f"{place}: a question is a text with words; {words!r} was given.")
+        if right is not None and right not in row and knowable:
+            raise InputError(f"{place}: `{right}` is missing; write null where nobody can know.")
+        answers = _texts(row.get(right), right, place, 1) if right and knowable else ()
+        group = str(row.get("group") or words.strip())
+        found.append(
+            Asked(
+                Example.of_chat(words.strip(), group=group),
+                answers or None,
+                _texts(row.get(wrong), wrong, place, 0) if wrong else (),
+            )
+        )
     return found
 
 
-def _of_row(row: Mapping[str, Any], place: str) -> Asked:
-    question = next((row[name] for name in _QUESTION if name in row), None)
-    if not isinstance(question, str) or not question.strip():
-        raise InputError(f"{place}: a question is a text with words; {question!r} was given.")
-    answers = [row[name] for name in _ANSWERS if name in row]
-    if not answers:
-        raise InputError(f"{place}: `answer` is missing; write null where nobody can know.")
-    right = answers[0]
-    if right is not None:
-        right = [right] if isinstance(right, str) else right
-        if not isinstance(right, list) or not right or not all(map(_worded, right)):
-            raise InputError(
-                f"{place}: `answer` is a text, a list of texts, or null where nobody can know; "
-                f"{answers[0]!r} was given."
-            )
-        right = tuple(right)
-    group = str(row.get("group") or question)
-    return Asked(Example.of_chat(question, group=group), right)
+def _texts(cell: object, column: str, place: str, wanted: int) -> tuple[str, ...]:
+    """The texts in a cell; none where it is empty. `wanted` is what a table of targets marks."""
+    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+        return ()
+    if isinstance(cell, Mapping):
+        # TruthfulQA's own table has a blank target.
+        cell = [text for text, mark in cell.items() if mark == wanted and text.strip()]
+    if isinstance(cell, str):
+        # A semicolon at the end ends nothing.
+        plural = column.lower().endswith("answers")
+        cell = [text for text in cell.split(";") if text.strip()] if plural else [cell]
+    if not isinstance(cell, list | tuple) or not cell or not all(map(_worded, cell)):
+        raise InputError(
+            f"{place}: `{column}` is a text, a list of texts, or null where nobody can know; "
+            f"{cell!r} was given."
+        )
+    return tuple(text.strip() for text in cell)
 
 
-def _of_example(example: Example) -> Asked:
+def _of_example(example: Example, knowable: bool) -> Asked:
     meta = example.meta
     turns = [turn for turn in example.messages if turn.role != "assistant"]
-    if meta.get("knowable") == "no":
+    if meta.get("knowable") == "no" or not knowable:
         return Asked(Example(tuple(turns), group=example.group), None)
     if "answer" not in meta:
         raise InputError(
@@ -123,8 +150,13 @@ def _of_example(example: Example) -> Asked:
             "`knowable` = `no`."
         )
     question = meta.get("question", turns[-1].content)
-    return Asked(Example.of_chat(question, group=example.group), (meta["answer"],))
+    aliases = filter(None, meta.get("aliases", "").split("|"))
+    return Asked(
+        Example.of_chat(question, group=example.group),
+        (meta["answer"], *aliases),
+        (meta["alternative"],) if "alternative" in meta else (),
+    )
 
 
-def _worded(text: Any) -> bool:
+def _worded(text: object) -> bool:
     return isinstance(text, str) and bool(text.strip())

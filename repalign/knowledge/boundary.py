@@ -1,28 +1,22 @@
 """Boundary: which questions a model knows the answer to (Alignment for Honesty, 2312.07000)."""
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from repalign import behavior
-from repalign.behavior.conditions import origin
+from repalign.answering import Local, Reply, Respondent, Settings, answers
+from repalign.answering.asking import Progress
 from repalign.errors import InputError
 from repalign.knowledge.asked import Asked
-from repalign.knowledge.kept import Kept
 from repalign.knowledge.known import Known
-from repalign.knowledge.sampling import PROMPTS, sample
 from repalign.metrics import Estimate, mean
 from repalign.models import LanguageModel
 
 TAU = 0.1
 """Of the paper: one right answer of ten is enough to count as known."""
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +27,8 @@ class Boundary:
     tau: float
     origin: Mapping[str, Any]
     """Model, weights, what was written to it, and how was sampled."""
+    unanswered: int = 0
+    """Questions without an answer, which are left out."""
 
     @property
     def groups(self) -> np.ndarray:
@@ -73,13 +69,14 @@ class Boundary:
         return {
             **dict(self.origin),
             "tau": self.tau,
+            "unanswered": self.unanswered,
             **{name: getattr(self, name).to_json() for name in names},
             "questions": [one.to_json() for one in self.questions],
         }
 
 
 def estimate(
-    model: LanguageModel,
+    model: LanguageModel | Respondent,
     questions: Sequence[Asked],
     *,
     samples: int = 10,
@@ -96,47 +93,67 @@ def estimate(
     right counts as knowing.
 
     Args:
-        model: the model; its first use runs its self-checks.
+        model: a model here, or a respondent, such as an `Endpoint`.
         questions: what to ask.
         samples: answers to each.
         temperature: of the samples; one greedy answer stands beside them.
         tau: the expected accuracy from which on a question counts as known.
         max_new_tokens: length of an answer.
         seed: of the sampling.
-        keep: a file for the answers. What is there is not asked again, so a run that was killed
-            goes on, and another tau or rule costs nothing.
-        progress: called with questions done and their number.
+        keep: a file for the sampled answers; the greedy ones go to one beside it, `.greedy` in its
+            name. What is there is not asked again, so a run that was killed goes on, and another
+            tau or rule costs nothing.
+        progress: called with answers done and their number, the greedy ones after the others.
 
     Raises:
-        InputError: no questions, tau outside 0 to 1, or `keep` holds other answers.
+        InputError: no questions, tau outside 0 to 1, `keep` holds other answers, or no question
+            was answered.
         CheckError: the model fails a self-check.
     """
     if not 0 < tau <= 1:
         raise InputError(f"tau is a share above 0 and up to 1; {tau} was given.")
     if not questions:
         raise InputError("No questions were given.")
+    who = Local(model) if isinstance(model, LanguageModel) else model
     prompts = [one.prompt for one in questions]
-    options = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
-    came_from = {**origin(model), "samples": samples, **options, "together": PROMPTS}
-    spoken = [[(turn.role, turn.content) for turn in prompt.messages] for prompt in prompts]
-    asked = hashlib.sha256(json.dumps(spoken).encode()).hexdigest()[:32]
-    with TemporaryDirectory() as scratch:
-        kept = Kept(Path(keep or Path(scratch) / "answers.jsonl"), {**came_from, "asked": asked})
-        for batch in sample(model, prompts, samples, done=kept.rows.keys(), **options):
-            greedy = behavior.ask(
-                model, [prompts[one.prompt] for one in batch], max_new_tokens=max_new_tokens
-            )
-            kept.add(
-                [
-                    {"question": one.prompt, "samples": one.texts, "greedy": text}
-                    for one, text in zip(batch, greedy.texts, strict=True)
-                ]
-            )
-            if progress is not None:
-                progress(len(kept.rows), len(questions))
-        rows = kept.rows
+    settings = Settings(samples, temperature, max_new_tokens, seed)
+    greedy = Settings(max_new_tokens=max_new_tokens)
+    beside = None if keep is None else _beside(Path(keep))
+    sampled = answers(who, prompts, settings, keep=keep, progress=progress)
+    likeliest = answers(who, prompts, greedy, keep=beside, progress=progress)
+    came_from = {**who.origin(), **settings.record()}
+    return of_replies(questions, sampled, likeliest, tau, came_from)
+
+
+def of_replies(
+    questions: Sequence[Asked],
+    sampled: Sequence[Sequence[Reply]],
+    greedy: Sequence[Sequence[Reply]],
+    tau: float,
+    origin: Mapping[str, Any],
+) -> Boundary:
+    """The boundary from answers that are there.
+
+    Args:
+        questions: what was asked.
+        sampled: the sampled answers to each.
+        greedy: the greedy one to each, in a list of its own.
+        tau: the expected accuracy from which on a question counts as known.
+        origin: what determined the answers.
+
+    Raises:
+        InputError: no question was answered.
+    """
     known = [
-        Known.of(one, tuple(rows[index]["samples"]), rows[index]["greedy"])
-        for index, one in enumerate(questions)
+        Known.of(one, texts, first.text)
+        for one, replies, (first,) in zip(questions, sampled, greedy, strict=True)
+        if (texts := tuple(reply.text for reply in replies if reply.text is not None))
+        and first.text is not None
     ]
-    return Boundary(known, tau, came_from)
+    if not known:
+        raise InputError(f"None of the {len(questions)} questions was answered.")
+    return Boundary(known, tau, origin, unanswered=len(questions) - len(known))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.greedy{path.suffix}")

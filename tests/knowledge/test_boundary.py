@@ -1,14 +1,17 @@
 """estimate(): which questions are known, from answers kept on disk."""
 
 import json
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy.stats import binomtest
 
+from repalign.answering import Local, Replied, Reply, Settings
 from repalign.errors import InputError
 from repalign.examples import Example
-from repalign.knowledge import Asked, Boundary, Known, asked, boundary, estimate, sampling
+from repalign.knowledge import Asked, Boundary, Known, boundary, estimate
 from repalign.models import LanguageModel
 
 QUESTIONS = [
@@ -64,7 +67,17 @@ def test_the_boundary_sums_up() -> None:
 def test_a_killed_run_goes_on_and_asks_nothing_twice(
     toy: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "PROMPTS", 2)
+    asked_again = []
+
+    class Watched(Local):
+        def replies(self, *args: Any, **options: Any) -> Iterator[list[Replied]]:
+            for batch in super().replies(*args, **options):
+                # The samples, and not the greedy answer.
+                asked_again.extend(one.prompt for one in batch if len(one.replies) > 1)
+                yield batch
+
+    # Too little room for more than one question at once.
+    monkeypatch.setattr(boundary, "Local", lambda model: Watched(model, at_once=1))
     whole = estimate(toy, QUESTIONS, samples=3, keep=tmp_path / "whole.jsonl").to_json()
     path = tmp_path / "killed.jsonl"
 
@@ -78,15 +91,8 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(
     with pytest.raises(KilledError):
         estimate(toy, QUESTIONS, samples=3, keep=path, progress=kill)
     # Torn in the middle of what would have come next.
-    path.write_bytes(path.read_bytes() + b'[{"question": 2, "sampl')
-    asked_again = []
-
-    def watched(model: LanguageModel, prompts: list, *args: object, **options: object):
-        for batch in sampling.sample(model, prompts, *args, **options):  # pyright: ignore[reportArgumentType]
-            asked_again.extend(one.prompt for one in batch)
-            yield batch
-
-    monkeypatch.setattr(boundary, "sample", watched)
+    path.write_bytes(path.read_bytes() + b'{"question": 2, "repl')
+    asked_again.clear()
     assert estimate(toy, QUESTIONS, samples=3, keep=path).to_json() == whole
     assert len(asked_again) == 1
     assert path.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
@@ -100,25 +106,41 @@ def test_another_tau_costs_nothing_and_other_settings_are_refused(
     path = tmp_path / "a.jsonl"
     first = estimate(toy, QUESTIONS, samples=2, keep=path)
     with monkeypatch.context() as patch:
-        patch.setattr(boundary.behavior, "ask", lambda *_: pytest.fail("asked again"))
+        patch.setattr("repalign.answering.local.decode", lambda *_, skip, **__: iter(()))
         second = estimate(toy, QUESTIONS, samples=2, keep=path, tau=0.9)
     assert second.expected_accuracy == first.expected_accuracy
-    with pytest.raises(InputError, match=r"another temperature \(1.0, now 2.0\)"):
+    with pytest.raises(InputError, match=r"temperature: 1.0 there, 2.0 here"):
         estimate(toy, QUESTIONS, samples=2, keep=path, temperature=2.0)
-    with pytest.raises(InputError, match="another asked"):
-        estimate(toy, QUESTIONS[:3], samples=2, keep=path)
+    fewer = estimate(toy, QUESTIONS[1:3], samples=2, keep=path)
+    assert [one.texts for one in fewer.questions] == [one.texts for one in first.questions[1:3]]
     before = path.read_bytes()
-    with pytest.raises(InputError, match="another samples"):
+    with pytest.raises(InputError, match="samples: 2 there, 4 here"):
         estimate(toy, QUESTIONS, samples=4, keep=path)
     assert path.read_bytes() == before
 
 
-def test_a_file_of_something_else_is_left_alone(toy: LanguageModel, tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("my notes\nof a year\n")
-    with pytest.raises(InputError, match="no file of answers"):
-        estimate(toy, QUESTIONS, keep=path)
-    assert path.read_text() == "my notes\nof a year\n"
+def test_what_a_respondent_does_not_answer_is_left_out_and_counted() -> None:
+    class Shaky:
+        name = "shaky"
+
+        def origin(self) -> dict[str, Any]:
+            return {"model": self.name}
+
+        def replies(
+            self, prompts: Sequence[Example], settings: Settings, skip: Collection[int] = ()
+        ) -> Iterator[list[Replied]]:
+            for place, prompt in enumerate(prompts):
+                gone = prompt.messages[-1].content == "lamp"
+                some = [Reply("the sea")] * (settings.samples - 1)
+                last = Reply(None, error="gone") if settings.samples > 1 else Reply("the sea")
+                yield [Replied(place, [Reply(None, error="gone")] if gone else [*some, last])]
+
+    found = estimate(Shaky(), QUESTIONS, samples=3)
+    assert found.unanswered == 1
+    assert [len(one.texts) for one in found.questions] == [2, 2, 2, 2]
+    assert found.expected_accuracy.value == 1
+    with pytest.raises(InputError, match="None of the 1 questions was answered"):
+        estimate(Shaky(), QUESTIONS[1:2])
 
 
 def test_bad_input_is_refused(toy: LanguageModel) -> None:
@@ -126,54 +148,3 @@ def test_bad_input_is_refused(toy: LanguageModel) -> None:
         estimate(toy, QUESTIONS, tau=0.0)
     with pytest.raises(InputError, match="No questions"):
         estimate(toy, [])
-
-
-def test_questions_of_a_topic_come_once_each_with_their_answer() -> None:
-    found = asked("capitals")
-    assert len({one.words for one in found}) == len(found) >= 200
-    assert all(one.right and len(one.right) == 1 for one in found)
-    assert not any(one.right[0] in one.words for one in found if one.right)
-    assert all(len(one.prompt.messages) == 1 for one in found)
-    assert all(one.right is None for one in asked("invented"))
-
-
-def test_questions_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "q.jsonl"
-    path.write_text(
-        '{"question": "Who?", "answer": ["Ada", "Lovelace"], "group": "g"}\n\n'
-        '{"question": "Where?", "answer": "here"}\n{"question": "When?", "answer": null}\n'
-        '{"question": "Where?", "answer": "here"}\n'
-    )
-    found = asked(path)
-    assert [one.right for one in found] == [("Ada", "Lovelace"), ("here",), None]
-    assert [one.prompt.group for one in found] == ["g", "Where?", "When?"]
-    assert asked(str(path)) == found
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "No questions"),
-        ("{", "line 1, is not JSON"),
-        ("[1]", "line 1, is no object"),
-        ('{"answer": "x"}', "line 1: a question is a text"),
-        ('{"question": " ", "answer": "x"}', "with words"),
-        ('{"question": "Who?"}', "write null where nobody can know"),
-        ('{"question": "Who?", "answer": []}', "a list of texts"),
-        ('{"question": "Who?", "answer": [""]}', "a list of texts"),
-        ('{"question": "Who?", "answer": 3}', "3 was given"),
-        ('{"question": "Q", "answer": "a"}\n{"question": "Q", "answer": "b"}', "comes twice"),
-    ],
-)
-def test_files_that_hold_no_questions_are_refused(tmp_path: Path, text: str, said: str) -> None:
-    path = tmp_path / "q.jsonl"
-    path.write_text(text)
-    with pytest.raises(InputError, match=said):
-        asked(path)
-
-
-def test_a_missing_file_and_examples_without_answers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="built-in topic"):
-        asked(tmp_path / "none.jsonl")
-    with pytest.raises(InputError, match="names no right answer"):
-        asked([Example.of_chat("Who?")])
