@@ -1,6 +1,7 @@
 """Compare the word rules of repalign.verdicts with labels given by hand; see README.md."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ HERE = Path(__file__).parent
 
 def rows() -> list[dict[str, Any]]:
     """The labelled answers."""
-    lines = (HERE / "labelled.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    path = files("repalign.judges").joinpath("labelled", "answers.jsonl")
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def compared(some: list[dict[str, Any]]) -> dict[str, Agreement]:
