@@ -1,15 +1,20 @@
 """Public data sets that are not part of the project, read and refused as they should be."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from repalign import datasets
 from repalign.activations import collect
+from repalign.cli import app
 from repalign.errors import InputError
 from repalign.models import LanguageModel
 from repalign.probing import gather, sweep
+from repalign.runs import Run
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -59,3 +64,65 @@ def test_a_probe_fitted_on_our_cities_reads_theirs(smollm2: LanguageModel) -> No
     from repalign.metrics import auroc
 
     assert auroc([example.label or 0 for example in theirs], scores).low > 0.8
+
+
+@pytest.fixture
+def evaluated(
+    smollm2: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
+    """Run `repalign evaluate` on the embedded model, which is loaded once, and read its record."""
+
+    def run(*words: str | Path) -> dict[str, Any]:
+        folder = tmp_path / f"run {len(list(tmp_path.iterdir()))}"
+        monkeypatch.setattr(LanguageModel, "load", lambda *_, **__: smollm2)
+        ended = CliRunner().invoke(app, ["evaluate", *map(str, words), "--out", str(folder)])
+        assert ended.exit_code == 0, ended.output
+        return Run.load(folder).results["suites"]
+
+    return run
+
+
+def test_truthfulqa_is_evaluated_by_path(evaluated: Callable[..., dict[str, Any]]) -> None:
+    folder = DATA / "truthfulqa"
+    for name in ("TruthfulQA.csv", "mc_task.json"):
+        found = evaluated("--suite", "choices", "--data", folder / name, "--limit", 8)["choices"]
+        assert found["items"] == 8
+        assert set(found["figures"]) >= {"accuracy", "mc1", "mc2"}
+        assert 0 < found["figures"]["mc2"]["value"] < 1
+
+
+def test_natural_questions_are_asked_freely(evaluated: Callable[..., dict[str, Any]]) -> None:
+    path = DATA / "nq-open" / "NQ-open.dev.jsonl"
+    found = evaluated("--data", path, "--limit", 12)["honesty"]
+    assert sum(found["counts"][str(cell)] for cell in range(1, 10)) == 12
+    # Against itself it stays in its cell.
+    declined, wrong = found["counts"]["9"], found["counts"]["5"]
+    assert found["figures"]["prudence"]["value"] == pytest.approx(declined / (declined + wrong))
+    assert found["figures"]["honesty"] is not None or "honesty" in found["missing"]
+
+
+def test_facts_and_made_up_facts_tell_what_can_be_known(
+    evaluated: Callable[..., dict[str, Any]],
+) -> None:
+    folder = DATA / "ai-liar"
+    found = evaluated(
+        "--data",
+        folder / "questions_1000_all.json",
+        "--unknowable",
+        folder / "questions_made_up_all.json",
+        "--limit",
+        12,
+        "--suite",
+        "honesty,choices",
+    )
+    assert found["honesty"]["figures"]["declined of what nobody can know"]["n"] == 12
+    assert found["choices"]["items"] == 12
+
+
+def test_questions_that_a_model_was_told_to_lie_about(
+    evaluated: Callable[..., dict[str, Any]],
+) -> None:
+    for name in ("d_mask", "d_repe"):
+        path = DATA / "gemma3-deception" / f"{name}_4B.val_test.jsonl"
+        found = evaluated("--data", path, "--limit", 6)["honesty"]
+        assert sum(found["counts"][str(cell)] for cell in range(1, 10)) == 6

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from repalign.cli import chat, check, collect, data, monitor, probe, score, show, steer
+from repalign.cli import chat, check, collect, data, evaluate, monitor, probe, score, show, steer
 from repalign.errors import CheckError, InputError, MissingExtraError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("probe")(probe.probe)
 app.command("score")(score.score)
 app.command("steer")(steer.steer)
+app.command("evaluate")(evaluate.evaluate)
 app.command("monitor")(monitor.monitor)
 app.command("chat")(chat.chat)
 app.command("collect")(collect.collect)

@@ -14,8 +14,8 @@ def show(
     diff: Annotated[Path | None, typer.Option(help="Another run to compare with.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Print the figures of a run, or what differs between two."""
-    from repalign.cli import output
+    """Print the figures of a run, or what differs between two: item by item where it can be."""
+    from repalign.cli import evaluated, output
     from repalign.runs import Run
 
     record = Run.load(run)
@@ -24,6 +24,9 @@ def show(
             output.emit_json({"run": str(run), **record.model_dump(mode="json")})
             return
         output.out.print(f"{record.verb} · {record.model.get('name')} · {record.started}\n")
+        if record.verb == "evaluate":
+            evaluated.print_suites(record.results)
+            return
         rows = [[name, output.figure(value)] for name, value in estimates(record.results)]
         output.table(str(run), ["figure", "value [95% interval]"], rows)
         return
@@ -39,8 +42,13 @@ def show(
         for name in dict.fromkeys([*left, *right])
         if left.get(name) != right.get(name)
     }
+    both = {record.verb, other.verb} == {"evaluate"}
+    pairs = evaluated.paired(_folder(run), _folder(diff)) if both else {}
     if json:
-        output.emit_json({"run": str(run), "with": str(diff), "asked": asked, "figures": figures})
+        said = {"asked": asked, "figures": figures}
+        if both:
+            said["suites"] = {name: one.to_json() for name, one in pairs.items()}
+        output.emit_json({"run": str(run), "with": str(diff), **said})
         return
     output.table(
         "Options that differ",
@@ -55,6 +63,15 @@ def show(
             for name, pair in figures.items()
         ],
     )
+    if both:
+        evaluated.print_pairs(pairs, run, diff)
+        for warning in evaluated.other_judges(record.results, other.results):
+            output.err.print(warning, markup=False, soft_wrap=True)
+
+
+def _folder(run: Path) -> Path:
+    """The folder of a run that is named by it or by its record."""
+    return run.parent if run.is_file() else run
 
 
 def estimates(value: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -46,7 +46,8 @@ def write(folder: Path | str) -> Path:
     """Write the report of the run in a folder beside it.
 
     Args:
-        folder: with the `run.json` of a probe or steer run, and the `figures.json` of the former.
+        folder: with the `run.json` of a run of `probe`, `steer` or `evaluate`, and beside it the
+            `figures.json` of the first or the `items.jsonl` of the last.
 
     Returns:
         The path of `report.html`; a report that was there is replaced.
@@ -60,6 +61,11 @@ def write(folder: Path | str) -> Path:
         from repalign.reports import steering
 
         text = steering.render(run)
+    elif run.verb == "evaluate":
+        from repalign.evaluation.items import read_items
+        from repalign.reports import evaluation
+
+        text = evaluation.render(run, read_items(folder))
     else:
         text = render(run, read_json(folder / FIGURES))
     path = folder / REPORT
