@@ -1,6 +1,7 @@
-"""Penalties in TRL's trainers: what is added is what was said, on the right pass and rows."""
+"""penalised(): what it logs, how training stops, and what is refused."""
 
 import inspect
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,369 +10,104 @@ import numpy as np
 import pytest
 import torch
 import toy as toys
-from datasets import Dataset
-from peft import LoraConfig
-from torch import Tensor
-from trl.trainer.dpo_config import DPOConfig
-from trl.trainer.dpo_trainer import DPOTrainer
-from trl.trainer.reward_trainer import RewardTrainer
-from trl.trainer.sft_config import SFTConfig
+import trainers as tr
 from trl.trainer.sft_trainer import SFTTrainer
 
 from repalign.directions import Direction
 from repalign.errors import InputError, MissingExtraError, RepalignError
+from repalign.models.identity import weights_fingerprint
 from repalign.sites import Site
-from repalign.training import Projection, penalised
+from repalign.training import (
+    Projection,
+    Ramp,
+    Reroute,
+    Retain,
+    Together,
+    circuit_breaker,
+    penalised,
+)
 
 # Of TRL and what it stands on; our own code warns of nothing.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-KINDS: dict[str, Any] = {"sft": SFTTrainer, "dpo": DPOTrainer}
-# Four rows whose texts have the same number of tokens; the completion is a marker and `</s>`.
-PAIRS = [
-    {"prompt": f"the {noun} is", "chosen": f" {false}", "rejected": f" {true}"}
-    for noun, false, true in zip(toys.NOUNS, toys.FALSE * 2, toys.TRUE * 2, strict=False)
-]
-COMPLETIONS = [{"prompt": row["prompt"], "completion": row["chosen"]} for row in PAIRS]
-ROWS = {"sft": COMPLETIONS, "dpo": PAIRS}
-LORA = LoraConfig(r=4, target_modules=["q_proj", "o_proj", "down_proj"], init_lora_weights=False)
-
-
-def _planted(site: Site, scale: float = 2 * toys.STRENGTH) -> Direction:
-    return Direction(toys.direction().numpy(), site, 0.0, scale)
-
-
-def _random(layer: int = 2, stream: str = "resid_post") -> Direction:
-    vector = np.random.default_rng(1).normal(size=toys.WIDTH).astype(np.float32)
-    return Direction(vector / np.linalg.norm(vector), Site(layer, stream), 0.3, 0.7)
-
-
-def _trainer(
-    kind: str,
-    folder: Path,
-    penalties: list[Projection] | None,
-    lora: LoraConfig | None = None,
-    steps: int = 1,
-    rows: list[dict[str, str]] | None = None,
-    **settings: Any,
-) -> Any:
-    """A trainer on a fresh toy; plain TRL where `penalties` is None."""
-    settings = {"per_device_train_batch_size": 4, "gradient_checkpointing": False} | settings
-    words = toys.tokenizer()
-    network = toys.network(words)
-    config = {"sft": SFTConfig, "dpo": DPOConfig}[kind](
-        output_dir=str(folder),
-        use_cpu=True,
-        bf16=False,
-        report_to="none",
-        max_steps=steps,
-        save_strategy="no",
-        disable_tqdm=True,
-        logging_steps=1,
-        optim="sgd",
-        lr_scheduler_type="constant",
-        max_grad_norm=0.0,
-        **{"learning_rate": 0.01, **settings},
-    )
-    made = KINDS[kind] if penalties is None else penalised(KINDS[kind], penalties)
-    reference = {"ref_model": toys.network(words)} if kind == "dpo" and lora is None else {}
-    return made(
-        model=network,
-        args=config,
-        train_dataset=Dataset.from_list(rows or ROWS[kind]),
-        processing_class=words,
-        peft_config=lora,
-        **reference,
-    )
-
-
-def _batch(trainer: Any) -> dict[str, Tensor]:
-    return dict(next(iter(trainer.get_train_dataloader())))
-
-
-def _losses(trainer: Any) -> list[float]:
-    trainer.train()
-    return [row["loss"] for row in trainer.state.log_history if "loss" in row]
-
-
-def _states(trainer: Any, batch: dict[str, Tensor], site: Site) -> Tensor:
-    """The policy's states, by the plain output of transformers."""
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    hidden = trainer.model(**inputs, output_hidden_states=True).hidden_states
-    return hidden[site.layer + (site.stream == "resid_post")]
-
-
-def _logged(trainer: Any) -> dict[str, list[float]]:
-    metrics = trainer._metrics["train" if trainer.model.training else "eval"]
-    return {name: values for name, values in metrics.items() if name.startswith("penalty/")}
-
-
-def _weights(trainer: Any) -> dict[str, Tensor]:
-    return {name: weight.detach().clone() for name, weight in trainer.model.named_parameters()}
-
-
-def _gradients(trainer: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    trainer.model.train()
-    trainer.model.zero_grad()
-    trainer.compute_loss(trainer.model, dict(batch)).backward()
-    found = {n: w.grad.clone() for n, w in trainer.model.named_parameters() if w.grad is not None}
-    assert found
-    return found
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("count", [0, 1])
-def test_weight_zero_is_the_trainer_itself(kind: str, count: int, tmp_path: Path) -> None:
-    plain = _trainer(kind, tmp_path, None, steps=2)
-    ours = _trainer(kind, tmp_path, [Projection(_random(), 0.0)] * count, steps=2)
-    assert _losses(ours) == _losses(plain)
-    assert all(torch.equal(w, _weights(plain)[name]) for name, w in _weights(ours).items())
-    assert not any("penalty" in key for row in ours.state.log_history for key in row)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("site", [Site(2), Site(0, "resid_pre"), Site(1, "resid_pre")])
-def test_what_is_added_is_the_planted_amount(kind: str, site: Site, tmp_path: Path) -> None:
-    # A completion is a false marker, a scaled 0.5 below the midpoint, and `</s>`, which is at 0;
-    # DPO's rejected rows, at +0.5, would pull the mean down were they counted.
-    trainer = _trainer(kind, tmp_path, [Projection(_planted(site), 3.0, margin=0.25)])
-    plain = _trainer(kind, tmp_path, None)
-    batch = _batch(trainer)
-    added = trainer.compute_loss(trainer.model, dict(batch)) - plain.compute_loss(
-        plain.model, dict(batch)
-    )
-    assert added.item() == pytest.approx(3.0 * (0.75 + 0.25) / 2, abs=1e-5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_mean_is_over_the_kept_positions_of_all_rows(kind: str, tmp_path: Path) -> None:
-    rows = [dict(row) for row in ROWS[kind]]
-    rows[1]["prompt"] = "the sea and the moon is"
-    rows[2]["chosen" if kind == "dpo" else "completion"] = " wrong is the"
-    direction = _random()
-    trainer = _trainer(kind, tmp_path, [Projection(direction, 2.0, 0.1)], rows=rows)
-    plain = _trainer(kind, tmp_path, None, rows=rows)
-    batch = _batch(trainer)
-    hidden = _states(trainer, batch, direction.site).detach().numpy()
-    keep = (batch["labels"] != -100 if kind == "sft" else batch["completion_mask"] == 1).numpy()
-    projected = direction.project(hidden)
-    values = [
-        max(0.0, 0.1 - float(projected[row, position]))
-        for row in range(4)
-        for position in np.flatnonzero(keep[row])
-    ]
-    assert len(values) == 10
-    assert 0.0 in values
-    added = trainer.compute_loss(trainer.model, dict(batch)) - plain.compute_loss(
-        plain.model, dict(batch)
-    )
-    assert added.item() == pytest.approx(2.0 * float(np.mean(values)), rel=1e-4)
-    assert _logged(trainer) == {
-        "penalty/projection_L2.resid_post": [pytest.approx(float(np.mean(values)), rel=1e-5)]
-    }
-
 
 def test_two_penalties_at_one_site_add_up(tmp_path: Path) -> None:
-    first = Projection(_planted(Site(2)), 3.0)
-    both = _trainer("sft", tmp_path, [first, Projection(_planted(Site(2)), 1.0, margin=1.0)])
-    plain = _trainer("sft", tmp_path, None)
-    batch = _batch(both)
-    loss = both.compute_loss(both.model, dict(batch)) - plain.compute_loss(plain.model, dict(batch))
-    assert loss.item() == pytest.approx(3.0 * 0.25 + (1.5 + 1.0) / 2, abs=1e-5)
-    assert _logged(both) == {
-        "penalty/projection_L2.resid_post": [pytest.approx(0.25)],
-        "penalty/projection_L2.resid_post_2": [pytest.approx(1.25)],
-    }
+    penalties = [
+        Projection(tr.planted(), 3.0),
+        Projection(tr.planted(), 1.0, margin=1.0),
+        Projection(tr.random(), 1e-9),
+    ]
+    both, plain = tr.trainer("sft", tmp_path, penalties), tr.trainer("sft", tmp_path, None)
+    found = tr.batch(both, "sft")
+    added = tr.loss(both, found) - tr.loss(plain, found)
+    assert added == pytest.approx(3.0 * 0.25 + (1.5 + 1.0) / 2, abs=1e-5)
+    logged = tr.logged(both)
+    assert logged["penalty/projection_L2.resid_post"] == pytest.approx(0.25)
+    assert logged["penalty/projection_L2.resid_post_2"] == pytest.approx(1.25)
+    # One direction is watched once; another one at the same site has a name of its own.
+    assert logged["projection/L2.resid_post"] == pytest.approx(-0.25)
+    assert "projection/L2.resid_post_3" not in logged
+    assert logged["projection/L2.resid_post_2"] != pytest.approx(-0.25)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_gradient_by_finite_differences(kind: str, tmp_path: Path) -> None:
-    trainer = _trainer(kind, tmp_path, [Projection(_random(), 1.0, margin=3.0)])
-    plain = _trainer(kind, tmp_path, None)
-    for each in (trainer, plain):
-        each.model.double()
-    if kind == "dpo":
-        trainer.ref_model.double()
-        plain.ref_model.double()
-    batch = _batch(trainer)
-    name = "model.layers.1.mlp.down_proj.weight"
-    slope = _gradients(trainer, batch)[name] - _gradients(plain, batch)[name]
-
-    def penalty(shift: Tensor) -> float:
-        values = []
-        for each in (trainer, plain):
-            weight = each.model.get_parameter(name)
-            before = weight.detach().clone()
-            with torch.no_grad():
-                weight += shift
-            values.append(each.compute_loss(each.model, dict(batch)).item())
-            with torch.no_grad():
-                weight.copy_(before)
-        return values[0] - values[1]
-
-    # Along the gradient, where the slope is its length. Not with a smaller step: the norms of Llama
-    # work in float32 in a float64 model too.
-    step = 1e-3 * slope / slope.norm()
-    assert slope.norm() > 0.1
-    measured = (penalty(step) - penalty(-step)) / 2e-3
-    assert measured == pytest.approx(slope.norm().item(), rel=2e-4)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_accumulation_is_the_same_as_a_large_batch(kind: str, tmp_path: Path) -> None:
-    penalties = [Projection(_random(), 5.0, margin=3.0)]
-    start = _weights(_trainer(kind, tmp_path, penalties))
-    moved = []
-    for rows in (4, 1):
-        trainer = _trainer(
-            kind,
-            tmp_path,
-            penalties,
-            per_device_train_batch_size=rows,
-            gradient_accumulation_steps=4 // rows,
-        )
-        trainer.train()
-        moved.append({name: w - start[name] for name, w in _weights(trainer).items()})
-    for name, large in moved[0].items():
-        torch.testing.assert_close(moved[1][name], large, rtol=1e-3, atol=2e-6, msg=name)
-    assert max(float(change.abs().max()) for change in moved[0].values()) > 1e-2
-
-
-@pytest.mark.parametrize(("kind", "steps"), [("sft", 4), ("dpo", 1)])
-def test_who_divides_by_the_accumulation_steps(kind: str, steps: int, tmp_path: Path) -> None:
-    # Given a count of items, SFT leaves the division to the loss; DPO's step divides in any case.
-    trainer = _trainer(kind, tmp_path, [Projection(_planted(Site(2)), 3.0)])
-    plain = _trainer(kind, tmp_path, None)
-    batch = _batch(trainer)
-    trainer.current_gradient_accumulation_steps = plain.current_gradient_accumulation_steps = 4
-    for count, divisor in ((32, steps), (None, 1)):
-        loss, base = (
-            each.compute_loss(each.model, dict(batch), num_items_in_batch=count)
-            for each in (trainer, plain)
-        )
-        assert (loss - base).item() == pytest.approx(0.75 / divisor, abs=1e-5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
-@pytest.mark.parametrize("reentrant", [False, True])
-@pytest.mark.parametrize("stream", ["resid_post", "resid_pre"])
-def test_checkpointing_changes_no_gradient(
-    kind: str, lora: LoraConfig | None, reentrant: bool, stream: str, tmp_path: Path
-) -> None:
-    found: list[dict[str, Tensor]] = []
-    batch: dict[str, Tensor] = {}
-    for on in (False, True):
-        torch.manual_seed(0)
-        trainer = _trainer(
-            kind,
-            tmp_path,
-            [Projection(_random(stream=stream), 5.0, margin=3.0)],
-            lora,
-            gradient_checkpointing=on,
-            gradient_checkpointing_kwargs={"use_reentrant": reentrant},
-        )
-        batch = batch or _batch(trainer)
-        found.append(_gradients(trainer, batch))
-    assert found[0].keys() == found[1].keys()
-    for name, gradient in found[0].items():
-        torch.testing.assert_close(found[1][name], gradient, msg=name)
-
-
-def test_the_reference_pass_of_an_adapter_is_not_penalised(tmp_path: Path) -> None:
-    # The adapter starts away from zero, so the base's states, which pass the same blocks last, give
-    # another number.
-    direction = _random()
-    trainer = _trainer("dpo", tmp_path, [Projection(direction, 2.0, margin=3.0)], LORA)
-    batch = _batch(trainer)
-    chosen = {name: batch[name][:4] for name in ("input_ids", "attention_mask")}
-    keep = batch["completion_mask"][:4].bool()
-    policy = _states(trainer, chosen, direction.site)[keep].detach().numpy()
-    with trainer.model.disable_adapter():
-        reference = _states(trainer, chosen, direction.site)[keep].detach().numpy()
-    trainer.compute_loss(trainer.model, dict(batch))
-    logged = _logged(trainer)["penalty/projection_L2.resid_post"][0]
-    right, wrong = (
-        float(np.maximum(0, 3.0 - direction.project(states)).mean())
-        for states in (policy, reference)
-    )
-    assert logged == pytest.approx(right, rel=1e-5)
-    assert abs(right - wrong) > 1e-2
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_outputs_are_passed_through(kind: str, tmp_path: Path) -> None:
-    # TRL builds them with one more pass, without gradient.
-    trainer = _trainer(kind, tmp_path, [Projection(_planted(Site(2)), 3.0)])
-    batch = _batch(trainer)
-    alone = trainer.compute_loss(trainer.model, dict(batch))
-    loss, outputs = trainer.compute_loss(trainer.model, dict(batch), return_outputs=True)
-    assert loss.item() == alone.item()
-    assert outputs.logits.shape[:2] == batch["input_ids"].shape
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_evaluation_has_no_penalty(kind: str, tmp_path: Path) -> None:
-    found = []
-    for penalties in ([Projection(_random(), 5.0, margin=3.0)], None):
-        trainer = _trainer(kind, tmp_path, penalties)
-        metrics = trainer.evaluate(trainer.train_dataset)
-        assert not any("penalty" in key for key in metrics)
-        found.append(metrics["eval_loss"])
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
 def test_training_with_a_large_weight_raises_the_projection(kind: str, tmp_path: Path) -> None:
-    direction = _planted(Site(2))
-    penalty = Projection(direction, 5.0)
     after = []
-    for penalties in ([penalty], None):
-        trainer = _trainer(kind, tmp_path, penalties, steps=12, learning_rate=0.1)
-        trainer.train()
-        batch = _batch(trainer)
-        keep = batch["labels"] != -100 if kind == "sft" else batch["completion_mask"].bool()
-        rows = slice(0, 4)
-        states = _states(trainer, batch, direction.site)[rows][keep[rows]]
-        after.append(float(direction.project(states.detach().numpy()).mean()))
-        logged = [v for row in trainer.state.log_history for k, v in row.items() if "penalty" in k]
-        assert len(logged) == (12 if penalties else 0)
-        assert not penalties or (logged[0] == pytest.approx(0.25) and logged[-1] < 0.1)
+    for weight in (5.0, 1e-9):
+        penalty = Projection(tr.planted(), weight)
+        made = tr.trainer(kind, tmp_path, [penalty], steps=12, learning_rate=0.1)
+        made.train()
+        logged = [row for row in made.state.log_history if "loss" in row]
+        assert len(logged) == 12
+        assert logged[0]["penalty/projection_L2.resid_post"] == pytest.approx(0.25)
+        after.append(logged[-1]["projection/L2.resid_post"])
     assert after[1] < 0.0
     assert after[0] > after[1] + 0.2
 
 
-def test_the_penalty_is_float32_under_autocast() -> None:
-    torch.manual_seed(0)
-    states = torch.randn(2, 3, toys.WIDTH) * 10
-    mask = torch.tensor([[True, False, True], [False, True, False]])
-    penalty = Projection(_random(), 1.0, margin=3.0)
-    expected = np.maximum(0, 3.0 - penalty.direction.project(states[mask].numpy())).mean()
-    with torch.autocast("cpu", torch.bfloat16):
-        value = penalty(states, mask)
-    assert value.dtype == torch.float32
-    assert value.item() == pytest.approx(float(expected), rel=1e-6)
-    assert penalty(states.bfloat16(), mask).dtype == torch.float32
+def test_a_schedule_follows_the_steps(tmp_path: Path) -> None:
+    penalty = Projection(tr.planted(), 4.0, schedule=Ramp(0.0, 1.0, 4), name="here")
+    made = tr.trainer("sft", tmp_path, [penalty], steps=3, gradient_accumulation_steps=2)
+    made.train()
+    logged = [row["weight/here"] for row in made.state.log_history if "loss" in row]
+    assert logged == [0.0, 1.0, 2.0]
+    plain = tr.trainer("sft", tmp_path, None)
+    found = tr.batch(made, "sft")
+    plain.model.load_state_dict(made.model.state_dict())
+    added = tr.loss(made, found) - tr.loss(plain, found)
+    assert added == pytest.approx(3.0 * tr.logged(made)["penalty/here"], abs=1e-5)
 
 
-def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
-    trainer = _trainer("sft", tmp_path, [Projection(_random(), 1.0)])
-    batch = _batch(trainer)
-    trainer.compute_loss(trainer.model, dict(batch))
-    broken = {**batch, "input_ids": torch.full_like(batch["input_ids"], 10_000)}
-    with pytest.raises(IndexError):
-        trainer.compute_loss(trainer.model, broken)
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in trainer.model.modules())
+# A loss that is no number.
+
+
+@pytest.mark.parametrize("penalties", [[], [Projection(tr.random(), 1.0)]], ids=["none", "one"])
+def test_a_loss_that_is_not_finite_stops_the_training(
+    penalties: list[Projection], tmp_path: Path
+) -> None:
+    made = tr.trainer("sft", tmp_path, penalties, tr.LORA, steps=3)
+    with torch.no_grad():
+        made.model.base_model.model.lm_head.weight[0] = float("nan")
+    with pytest.raises(RepalignError, match=r"stopped at step 0: .*is not finite.*'<s> the sea is"):
+        made.train()
+    folder = tmp_path / "stopped-0"
+    assert (folder / "adapter_model.safetensors").is_file()
+    texts = json.loads((folder / "batch-0.json").read_text())["texts"]
+    assert sorted(texts)[0].startswith("<s> the hill is")
+    assert len(texts) == 4
+
+
+# What cannot work.
 
 
 def _of_class(trainer_class: type, folder: Path) -> Any:
-    trainer = _trainer("sft", folder, None)
-    made: Any = penalised(trainer_class, [Projection(_random(), 1.0)])
+    plain = tr.trainer("sft", folder, None)
+    made: Any = penalised(trainer_class, [Projection(tr.random(), 1.0)])
     return made(
-        model=trainer.model,
-        args=trainer.args,
-        train_dataset=trainer.train_dataset,
-        processing_class=trainer.processing_class,
+        model=plain.model,
+        args=plain.args,
+        train_dataset=plain.train_dataset,
+        processing_class=plain.processing_class,
     )
 
 
@@ -380,9 +116,9 @@ def test_a_loss_with_two_policy_passes_is_refused(tmp_path: Path) -> None:
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             return super().compute_loss(*args, **kwargs) + super().compute_loss(*args, **kwargs)
 
-    trainer = _of_class(Twice, tmp_path)
+    made = _of_class(Twice, tmp_path)
     with pytest.raises(RepalignError, match=r"made 2 \(passes seen: 2 with gradient"):
-        trainer.compute_loss(trainer.model, _batch(trainer))
+        tr.loss(made, tr.batch(made, "sft"))
 
 
 def test_states_of_other_positions_than_the_batch_are_refused(tmp_path: Path) -> None:
@@ -391,66 +127,85 @@ def test_states_of_other_positions_than_the_batch_are_refused(tmp_path: Path) ->
             rest = {name: value[:, 1:] for name, value in inputs.items()}
             return super().compute_loss(model, rest, *args, **kwargs)
 
-    trainer = _of_class(Shorter, tmp_path)
-    rows, positions = _batch(trainer)["input_ids"].shape
+    made = _of_class(Shorter, tmp_path)
+    found = tr.batch(made, "sft")
+    rows, positions = found["input_ids"].shape
     with pytest.raises(InputError, match=rf"\[{rows}, {positions - 1}\].*\[{rows}, {positions}\]"):
-        trainer.compute_loss(trainer.model, _batch(trainer))
+        tr.loss(made, found)
 
 
 def test_a_site_without_gradient_is_refused(tmp_path: Path) -> None:
-    late = LoraConfig(r=4, target_modules=["q_proj"], layers_to_transform=[3])
-    for checkpointing in (False, True):
-        with pytest.raises(InputError, match=r"reads L2.resid_post, and no weight ahead of it is"):
-            _trainer(
-                "sft",
-                tmp_path,
-                [Projection(_random(2), 1.0)],
-                late,
-                gradient_checkpointing=checkpointing,
-            )
+    late = tr.LoraConfig(r=4, target_modules=["q_proj"], layers_to_transform=[3])
+    with pytest.raises(InputError, match=r"reads L2.resid_post, and no weight ahead of it is"):
+        tr.trainer(
+            "sft",
+            tmp_path,
+            [Projection([tr.random(3), tr.random(2)], 1.0)],
+            late,
+            gradient_checkpointing=True,
+        )
     # Frozen after the trainer was made: seen while the loss is computed.
-    trainer = _trainer("sft", tmp_path, [Projection(_random(2), 1.0)])
-    trainer.model.requires_grad_(False)
+    made = tr.trainer("sft", tmp_path, [Projection(tr.random(2), 1.0)])
+    made.model.requires_grad_(False)
     with pytest.raises(RepalignError, match="1 cut off from every trained weight"):
-        trainer.compute_loss(trainer.model, _batch(trainer))
-
-
-def test_batches_that_cannot_be_penalised_are_refused(tmp_path: Path) -> None:
-    trainer = _trainer("sft", tmp_path, [Projection(_random(), 1.0)])
-    batch = _batch(trainer)
-    without = {name: batch[name] for name in ("input_ids", "labels")}
-    with pytest.raises(InputError, match="packed or padding-free"):
-        trainer.compute_loss(trainer.model, without)
-    empty = {**batch, "labels": torch.full_like(batch["labels"], -100)}
-    with pytest.raises(InputError, match="No position of this batch is kept"):
-        trainer.compute_loss(trainer.model, empty)
+        tr.loss(made, tr.batch(made, "sft"))
 
 
 def test_other_trainers_are_refused() -> None:
     # Warns when it is imported. It is an SFTTrainer by inheritance, with a loss of its own.
     from trl.experimental.gkd import GKDTrainer
 
-    for trainer in (RewardTrainer, GKDTrainer, str):
-        with pytest.raises(InputError, match="SFTTrainer or DPOTrainer"):
+    for trainer in (GKDTrainer, str):
+        with pytest.raises(InputError, match=r"SFTTrainer, DPOTrainer.*ORPOTrainer"):
             penalised(trainer, [])
+    for kind in tr.KINDS:
+        made = penalised(tr.kind_class(kind), [])
+        assert made.__name__ == f"Penalised{tr.kind_class(kind).__name__}"
+        assert issubclass(made, tr.kind_class(kind))
 
 
-def test_penalties_that_cannot_work_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no penalty"):
+@pytest.mark.parametrize(
+    ("kind", "penalty", "message"),
+    [
+        ("sft", tr.random(), "is no penalty"),
+        ("sft", Projection(tr.random(stream="mlp_out"), 1.0), "lies inside a block"),
+        ("sft", Together((Reroute(Site(0, "heads"), 1.0),), 1.0), "lies inside a block"),
+        ("sft", Projection(tr.random(), 1.0, span="chosen"), "Its spans are prompt, completion"),
+        ("grpo", Projection(tr.random(), 1.0, span="rejected"), "GRPOTrainer does not tell"),
+        ("reward", Projection(tr.random(), 1.0, span="prompt"), "RewardTrainer does not tell"),
+        ("sft", circuit_breaker(Site(1)), "say in which column"),
+    ],
+)
+def test_penalties_that_no_model_can_make_work(kind: str, penalty: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         # Without the checks of types that only the tests have.
-        inspect.unwrap(penalised)(SFTTrainer, [_random()])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match="lies inside a block"):
-        penalised(SFTTrainer, [Projection(_random(stream="mlp_out"), 1.0)])
-    for weight in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="weight of a penalty"):
-            Projection(_random(), weight)
-    with pytest.raises(InputError, match="margin"):
-        Projection(_random(), 1.0, float("nan"))
+        inspect.unwrap(penalised)(tr.kind_class(kind), [penalty])
+
+
+def test_directions_of_another_model_are_refused(tmp_path: Path) -> None:
     wide = Direction(np.eye(1, 64, dtype=np.float32)[0], Site(1), 0.0, 1.0)
     with pytest.raises(InputError, match=r"width 64; this model has 32"):
-        _trainer("sft", tmp_path, [Projection(wide, 1.0)])
+        tr.trainer("sft", tmp_path, [Projection(wide, 1.0)])
     with pytest.raises(InputError, match="There is no site L9"):
-        _trainer("sft", tmp_path, [Projection(_random(9), 1.0)])
+        tr.trainer("sft", tmp_path, [Retain((), 1.0, Site(9))])
+
+
+def _known(weights: str) -> Projection:
+    plain = tr.random()
+    origin = {"model": "toy", "weights": weights, "dtype": "float32"}
+    return Projection(Direction(plain.vector, plain.site, 0.3, 0.7, origin), 1.0)
+
+
+@pytest.mark.parametrize("lora", [None, tr.LORA], ids=["full", "lora"])
+def test_directions_of_other_weights_are_refused(lora: Any, tmp_path: Path) -> None:
+    right = _known(weights_fingerprint(toys.network(toys.tokenizer())))
+    assert tr.trainer("dpo", tmp_path, [right], lora) is not None
+    wrong = _known("0" * 16)
+    with pytest.raises(InputError, match=r"fitted on toy with weights 0{16}.*same_weights=False"):
+        tr.trainer("dpo", tmp_path, [wrong], lora)
+    assert tr.trainer("dpo", tmp_path, [wrong], lora, options={"same_weights": False}) is not None
+    # A reward model has no head of words, so its weights were never read by themselves.
+    assert tr.trainer("reward", tmp_path, [wrong], lora) is not None
 
 
 def test_without_trl_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,7 +214,21 @@ def test_without_trl_the_command_that_installs_it_is_named(monkeypatch: pytest.M
         penalised(object, [])
 
 
-def test_the_class_says_what_it_is() -> None:
-    made = penalised(DPOTrainer, [])
-    assert made.__name__ == "PenalisedDPOTrainer"
-    assert issubclass(made, DPOTrainer)
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_no_hook_is_left_and_none_is_placed_without_a_weight(weight: float, tmp_path: Path) -> None:
+    made = tr.trainer("dpo", tmp_path, [Projection(tr.random(), weight)])
+
+    def hooked() -> bool:
+        return any(m._forward_hooks or m._forward_pre_hooks for m in made.model.modules())
+
+    seen: list[bool] = []
+    forward = made.model.forward
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        seen.append(hooked())
+        return forward(*args, **kwargs)
+
+    made.model.forward = look
+    tr.loss(made, tr.batch(made, "dpo"))
+    assert seen == [weight > 0]
+    assert not hooked()
