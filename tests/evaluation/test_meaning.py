@@ -116,7 +116,7 @@ def test_models_of_another_kind_are_refused() -> None:
 
 def test_a_setting_names_its_models_by_id_or_folder(tmp_path: Path) -> None:
     folder = tmp_path / "like"
-    made = network(["like"])
+    made: Any = network(["like"])
     made.save_pretrained(folder)
     words().save_pretrained(folder)
     plain = Setting(Scripted(lambda _: "x"), tmp_path)
