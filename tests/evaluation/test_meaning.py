@@ -34,7 +34,7 @@ def network(labels: list[str]) -> BertForSequenceClassification:
     return BertForSequenceClassification(config)
 
 
-def words() -> object:
+def words() -> Any:
     made = toys.tokenizer()
     made.pad_token = "</s>"
     made.model_input_names = ["input_ids", "attention_mask"]
@@ -116,7 +116,7 @@ def test_models_of_another_kind_are_refused() -> None:
 
 def test_a_setting_names_its_models_by_id_or_folder(tmp_path: Path) -> None:
     folder = tmp_path / "like"
-    made: Any = network(["like"])
+    made = network(["like"])
     made.save_pretrained(folder)
     words().save_pretrained(folder)
     plain = Setting(Scripted(lambda _: "x"), tmp_path)
