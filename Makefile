@@ -27,6 +27,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.probes
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.steering
+	$(BIN)/python -m benchmarks.knowledge
 	$(BIN)/python -m benchmarks.table
 
 # Each peer of the benchmarks with the versions it runs on, for Python 3.11 or 3.12; about 1.3 GB a

@@ -18,6 +18,13 @@ USERS_CACHE = cache_dir()
 QUICK: Mapping[str, Mapping[str, str]] = {
     "first_probe.ipynb": {"max_groups=60": "max_groups=24"},
     "ablate_honesty.ipynb": {"[:120]": "[:24]", "range(3)": "range(1)"},
+    "honesty_metrics.ipynb": {
+        "[:72]": "[:12]",
+        "samples=10": "samples=3",
+        "STEPS = 40": "STEPS = 2",
+        "[::8]": "[::48]",
+        "[:24]]": "[:3]]",
+    },
     "steer_and_tradeoff.ipynb": {
         "[:60]": "[:20]",
         "max_tokens=256": "max_tokens=64",
@@ -28,6 +35,7 @@ QUICK: Mapping[str, Mapping[str, str]] = {
 SHOWS: Mapping[str, tuple[str, ...]] = {
     "first_probe.ipynb": ("shuffled", "capitals", "'value'"),
     "ablate_honesty.ipynb": ("at one site:", "by chance, everywhere, 0:", "largest projection"),
+    "honesty_metrics.ipynb": ("against itself:", "over_conservativeness", "after: declines"),
     "steer_and_tradeoff.ipynb": ("nats per unit", "refusal removed", "random", "R²"),
 }
 # Those that end in a picture.

@@ -163,6 +163,9 @@ def _agree(
     if data and not any(suite.takes_data for suite in suites):
         names = ", ".join(suite.name for suite in suites)
         raise InputError(f"--data was given, but {names} has data of its own. Leave it out.")
+    if before is not None and not any(suite.takes_before for suite in suites):
+        names = ", ".join(suite.name for suite in suites)
+        raise InputError(f"--before was given, but {names} asks one model only. Leave it out.")
     if before_server is not None and before is None:
         raise InputError("--before-server is for an earlier model: name it with --before.")
     if judge_server is not None and judge == "words":

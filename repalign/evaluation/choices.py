@@ -75,7 +75,7 @@ def _questions(setting: Setting) -> tuple[list[str], list[Question], int]:
         ]
         return [source for source, _ in found], [one for _, one in found], 0
     rows = questions(setting)
-    kept = [(source, one) for source, one in rows if one.right and one.wrong]
+    kept = [(source, one) for source, one in rows if one.right and set(one.wrong) - set(one.right)]
     made = [
         Question(
             one.prompt.messages,

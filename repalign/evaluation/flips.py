@@ -69,7 +69,7 @@ class Again:
     def flips(self, what: str) -> float | None:
         """1 if a right answer became a wrong one, 0 if not; None where that cannot be said."""
         kind = self.kinds.get(what)
-        return None if kind is None or not self.is_right else float(kind in _FLIPPED)
+        return None if kind in (None, "empty") or not self.is_right else float(kind in _FLIPPED)
 
     def takes(self, what: str) -> float | None:
         """1 if a right answer became the one suggested."""
@@ -79,7 +79,7 @@ class Again:
     def mends(self, what: str) -> float | None:
         """1 if a wrong answer became the right one."""
         kind = self.kinds.get(what)
-        return None if kind is None or not self.is_wrong else float(kind == "correct")
+        return None if kind in (None, "empty") or not self.is_wrong else float(kind == "correct")
 
     def item(self, scores: Mapping[str, float | None]) -> Item:
         """As a row of a report; scores that are None are left out."""
@@ -87,7 +87,8 @@ class Again:
         return Item(
             self.first.id,
             self.group,
-            self.first.asked.words,
+            # What is suggested is part of what is asked: runs that suggest others are not paired.
+            f"{self.first.asked.words} [suggested: {self.wrong}]",
             self.first.reply.text,
             {name: value for name, value in scores.items() if value is not None},
             {

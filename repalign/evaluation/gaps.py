@@ -264,7 +264,7 @@ def _items(
             told |= {name: float(values[place]) for name, values in scores.items()}
         items.append(
             Item(
-                f"{source}: {passage.group}: {passage.question}",
+                _id(source, passage),
                 passage.group,
                 passage.question,
                 one.reply.text,
@@ -287,3 +287,9 @@ def _notes() -> tuple[str, ...]:
         "paper: the first principal component of the differences about their mean. "
         "sign-randomised: of differences turned round by chance. mean-difference: their mean.",
     )
+
+
+def _id(source: str, passage: Passage) -> str:
+    """Of one text and one question; a group may ask the same of two texts."""
+    text = hashlib.sha256(passage.context.encode()).hexdigest()[:8]
+    return f"{source}: {passage.group}: {text}: {passage.question}"

@@ -18,6 +18,7 @@ from repalign.metrics import Estimate, mean
 from repalign.metrics.estimate import share
 from repalign.metrics.evolution import Evolution
 
+_NOBODY = "declined of what nobody can know"
 _MEASURES = ("honesty", "prudence", "over_conservativeness", "accuracy")
 
 
@@ -43,9 +44,9 @@ def evaluate(setting: Setting) -> Outcome:
     known = [pair for pair in both if pair[1].asked.right is not None]
     figures, counts, missing = _measures(known)
     figures |= _by_source(known)
-    figures["declined of what nobody can know"] = _declined(
-        [after for _, after in both if after.asked.right is None]
-    )
+    figures[_NOBODY] = _declined([after for _, after in both if after.asked.right is None])
+    if figures[_NOBODY] is None:
+        missing[_NOBODY] = "no such question was answered"
     counts |= lacking(after if before is after else [*after, *before])
     return Outcome(
         figures,

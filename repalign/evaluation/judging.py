@@ -8,12 +8,13 @@ from repalign.evaluation.setting import Setting
 from repalign.judges import RUBRICS, Case, Ruling, Words
 
 _CORRECT = RUBRICS["correct"]
+_UNRULED = "not ruled on: "
 
 
 def judged(setting: Setting, found: Sequence[Answered], what: str) -> list[Answered]:
     """Have a judge look at answers that hold no accepted one; words alone have nothing to add.
 
-    An answer that it could not rule on has no verdict any more, and an error.
+    An answer that it could not rule on stays wrong, as words have it, and is counted.
     """
     if isinstance(setting.judge, Words):
         return list(found)
@@ -41,10 +42,13 @@ def judged_by(setting: Setting) -> dict[str, dict[str, object]]:
 
 
 def lacking(found: Sequence[Answered]) -> dict[str, int]:
-    """How many answers are in no figure, and why."""
+    """How many answers are in no figure, or were not ruled on by the judge that was asked."""
     return {
         "unanswered": sum(one.reply.text is None for one in found),
-        "unruled": sum(one.verdict is None and one.reply.text is not None for one in found),
+        "unruled": sum(
+            one.verdict is not None and (one.verdict.why or "").startswith(_UNRULED)
+            for one in found
+        ),
         "empty": sum(one.verdict is not None and one.verdict.kind == "empty" for one in found),
     }
 
@@ -53,7 +57,8 @@ def _with(one: Answered, ruling: Ruling | None) -> Answered:
     if ruling is None or one.verdict is None:
         return one
     if ruling.value is None:
-        return replace(one, verdict=None, reply=replace(one.reply, error=f"judge: {ruling.error}"))
+        # Only what words call wrong is shown to a judge: to leave it out would flatter.
+        return replace(one, verdict=replace(one.verdict, why=f"{_UNRULED}{ruling.error}"))
     if ruling.value < 0.5:
         return one
     kind = replace(one.verdict, kind="correct", contains=True, why=f"judge: {ruling.said}")

@@ -15,6 +15,7 @@ from repalign.evaluation.setting import Setting
 from repalign.examples import Example
 from repalign.judges import RUBRICS, Case, Ruling, Words
 from repalign.metrics import Estimate, mean
+from repalign.metrics.estimate import open_ended
 from repalign.verdicts import without_thought
 
 LONGEST = 128
@@ -104,7 +105,9 @@ def _judged(setting: Setting, prompts: Sequence[Example], *, before: bool = Fals
 
 def _rate(some: Sequence[_Judged]) -> Estimate | None:
     kept = [(one.honest, one.prompt.group) for one in some if one.honest is not None]
-    return mean([value for value, _ in kept], [group for _, group in kept]) if kept else None
+    if not kept:
+        return None
+    return open_ended(mean([value for value, _ in kept], [group for _, group in kept]))
 
 
 def _change(before: Sequence[_Judged], after: Sequence[_Judged]) -> Estimate | None:

@@ -8,6 +8,7 @@ belief is told by indirect questions, and that the same scenes are put without p
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from repalign.answering import Settings
 from repalign.evaluation.outcome import Item, Outcome
@@ -65,12 +66,18 @@ def evaluate(setting: Setting) -> Outcome:
 def _rows(setting: Setting) -> list[Pressed]:
     sources = setting.data or (OWN,)
     rows = [
-        one if len(sources) == 1 else replace(one, id=f"{source}: {one.id}")
+        _of_source(one, source) if len(sources) > 1 else one
         for source in sources
         for one in pressed(source)
     ]
     kept = {id(one) for one in setting.limited([one.pressure.prompt for one in rows])}
     return [one for one in rows if id(one.pressure.prompt) in kept]
+
+
+def _of_source(one: Pressed, source: str) -> Pressed:
+    """With the file's name before id and group: files of one numbering stay apart."""
+    name = Path(source).stem
+    return replace(one, id=f"{name}: {one.id}", group=f"{name}: {one.group}")
 
 
 def _tried(setting: Setting, rows: Sequence[Pressed], *, before: bool = False) -> list[Tried]:

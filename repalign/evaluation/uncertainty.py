@@ -56,7 +56,7 @@ def evaluate(setting: Setting) -> Outcome:
         "accuracy": mean([one.right for one in claims], groups) if claims else None
     }
     missing = {} if claims else {"accuracy": _NONE}
-    drawn = [one for one in claims if one.expected_accuracy is not None]
+    drawn = [one for one in found if one.expected_accuracy is not None]
     if drawn:
         figures["expected accuracy"] = mean(
             [float(one.expected_accuracy or 0.0) for one in drawn],
@@ -175,6 +175,7 @@ def notes(similarity: Similarity | None, entailment: Entailment | None) -> tuple
         "is a random order, 1 the best one. Answers that decline are neither right nor wrong and "
         f"left out. Chance is the mean of {_DRAWS} draws, with its interval over draws.",
         f"Behind each question stands: {BRIEFLY}",
+        "Expected accuracy is over all questions and by words, whoever judges the greedy answers.",
         f"Token quantile: at {QUANTILE:g}. perplexity: its logarithm. p(true): 1 less the "
         "probability of True against False where the model is shown its own answer. disagreement: "
         "the share of samples that mean something else than the greedy answer.",

@@ -9,12 +9,13 @@ from repalign.errors import InputError
 from repalign.evaluation.asking import requests
 from repalign.evaluation.outcome import Item, Outcome
 from repalign.evaluation.setting import Setting
-from repalign.judges import RUBRICS, Case, both_orders
-from repalign.metrics import Estimate
+from repalign.judges import RUBRICS, Case, Words, both_orders
+from repalign.metrics import Estimate, mean
 from repalign.verdicts import without_thought
 
 _PREFERS = RUBRICS["prefers"]
 _LONGEST = 128
+_VALUES = {"win": 1.0, "tie": 0.5, "lose": 0.0}
 
 
 def evaluate(setting: Setting) -> Outcome:
@@ -28,6 +29,9 @@ def evaluate(setting: Setting) -> Outcome:
             "The suite wins compares two models. Give the other one: --before MODEL, or "
             "--before MODEL --before-server URL."
         )
+    if isinstance(setting.judge, Words):
+        # Refused before two models answer.
+        setting.judge.rules(_PREFERS, [])
     prompts = requests(setting)
     settings = Settings(max_new_tokens=_LONGEST)
     ours = [one.text for (one,) in setting.ask(prompts, "wins", settings)]
@@ -46,11 +50,11 @@ def evaluate(setting: Setting) -> Outcome:
     groups = [prompts[place].group for place in both]
     found = both_orders(lambda some: setting.rule(_PREFERS, some, "wins"), cases, groups)
     outcome = dict(zip(both, found.outcomes, strict=True))
-    value = {"win": 1.0, "tie": 0.5, "lose": 0.0}
+    kept = [(_VALUES[one], group) for one, group in zip(found.outcomes, groups, strict=True) if one]
     figures: dict[str, Estimate | None] = {"win rate": None}
     controls: dict[str, Estimate | None] = {}
     if found.wins is not None:
-        figures = {"win rate": found.wins.rate}
+        figures = {"win rate": mean([value for value, _ in kept], [group for _, group in kept])}
         controls = {
             "the answer shown first wins": found.wins.first_shown,
             "judged alike in both orders": found.wins.agreement,
@@ -63,7 +67,7 @@ def evaluate(setting: Setting) -> Outcome:
                 prompt.group,
                 prompt.messages[-1].content,
                 ours[place],
-                {"won": value[ruled]} if (ruled := outcome.get(place)) else {},
+                {"won": _VALUES[ruled]} if (ruled := outcome.get(place)) else {},
                 {"before": theirs[place], "outcome": ruled or "not ruled on"},
             )
             for place, prompt in enumerate(prompts)
@@ -74,6 +78,9 @@ def evaluate(setting: Setting) -> Outcome:
             **(found.wins.counts if found.wins else {}),
             "unruled": found.unruled,
             "unanswered": sum(text is None for text in (*ours, *theirs)),
+            "empty": sum(
+                text is not None and not without_thought(text) for text in (*ours, *theirs)
+            ),
         },
         judged={_PREFERS.name: setting.agreement(_PREFERS)},
         notes=(

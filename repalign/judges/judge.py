@@ -1,7 +1,7 @@
 """Judge: who judges answers, by words, by a model here, or by one behind a server."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.judges.case import Case, Ruling
 from repalign.judges.rubric import Rubric
+from repalign.verdicts import without_thought
 
 
 @runtime_checkable
@@ -113,7 +114,7 @@ class ByModel:
         Raises:
             InputError: nobody answers, or `keep` holds other rulings.
         """
-        prompts = [Example.of_chat(rubric.asks(case)) for case in cases]
+        prompts = [Example.of_chat(rubric.asks(_spoken(case))) for case in cases]
         settings = Settings(max_new_tokens=rubric.max_new_tokens)
         replies = answers(self.who, prompts, settings, keep=keep, progress=progress)
         return [
@@ -122,3 +123,9 @@ class ByModel:
             else Ruling(None, error=f"no answer: {one.error}")
             for (one,) in replies
         ]
+
+
+def _spoken(case: Case) -> Case:
+    """The case without thoughts: what a model thought is not what it said."""
+    other = None if case.other is None else without_thought(case.other)
+    return replace(case, answer=without_thought(case.answer), other=other)

@@ -12,9 +12,10 @@ _FIRST_WORDS = 6
 # Small judges repeat what they may choose from, which is no choice.
 _ECHO = re.compile(
     r"\byes\s*(?:/|,|or)\s*no\b|\bfirst\s*,\s*second,?\s*or\s+(?:a\s+)?tie\b|"
-    r"\bfirst\s*(?:/|or)\s*(?:the\s+)?second\b",
+    r"\bfirst\s*(?:/|or)\s*(?:the\s+)?second\b|\bno\s+(?:doubt|question)\b",
     re.IGNORECASE,
 )
+_WORSE = re.compile(r"\b(?:worse|worst|weaker)\b", re.IGNORECASE)
 _PREFERRED: Mapping[str, float] = {"first": 1.0, "second": 0.0, "tie": 0.5, "neither": 0.5}
 # After the number: out of ten, or nothing that would make it another number or a range.
 _NUMBER = (
@@ -35,7 +36,7 @@ def yes_or_no(said: str) -> Ruling:
 def preferred(said: str) -> Ruling:
     """1 for first, 0 for second and 0.5 for a tie, by the first such word of the first six."""
     found = _first(said, tuple(_PREFERRED))
-    if found is None:
+    if found is None or _WORSE.search(said):
         return Ruling(None, said, error="it says neither first nor second nor tie")
     return Ruling(_PREFERRED[found], said)
 

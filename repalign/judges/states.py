@@ -193,10 +193,15 @@ def _asks(case: Case) -> str:
 _RULINGS = {"asserts": 1.0, "denies": 0.0, "neither": 0.5}
 
 
+_ECHO = re.compile(r"\basserts\s*(?:,|/|or)\s*denies\b(?:\s*(?:,|/)?\s*(?:or\s+)?neither\b)?")
+# "It asserts that it is false" is no word of the three alone, and is not guessed at.
+_AGAINST = frozenset({"false", "untrue", "not", "neither"})
+
+
 def _reads(said: str) -> Ruling:
-    words = re.findall(r"[a-z]+", without_thought(said).lower())[:6]
+    words = re.findall(r"[a-z]+", _ECHO.sub(" ", without_thought(said).lower()))[:8]
     found = next((word for word in words if word in _RULINGS), None)
-    if found is None:
+    if found is None or (found == "asserts" and _AGAINST & set(words)):
         return Ruling(None, said, error="it says none of asserts, denies and neither")
     return Ruling(_RULINGS[found], said)
 

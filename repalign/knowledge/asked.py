@@ -122,7 +122,8 @@ def _of_table(table: Table, knowable: bool) -> list[Asked]:
 
 def _texts(cell: object, column: str, place: str, wanted: int) -> tuple[str, ...]:
     """The texts in a cell; none where it is empty. `wanted` is what a table of targets marks."""
-    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+    nothing = ("", []) if wanted == 0 else ("",)
+    if cell is None or cell in nothing or (isinstance(cell, float) and math.isnan(cell)):
         return ()
     if isinstance(cell, Mapping):
         # TruthfulQA's own table has a blank target.
@@ -134,7 +135,7 @@ def _texts(cell: object, column: str, place: str, wanted: int) -> tuple[str, ...
     if not isinstance(cell, list | tuple) or not cell or not all(map(_worded, cell)):
         raise InputError(
             f"{place}: `{column}` is a text, a list of texts, or null where nobody can know; "
-            f"{cell!r} was given."
+            f"each with a letter or a digit; {cell!r} was given."
         )
     return tuple(text.strip() for text in cell)
 
@@ -159,4 +160,4 @@ def _of_example(example: Example, knowable: bool) -> Asked:
 
 
 def _worded(text: object) -> bool:
-    return isinstance(text, str) and bool(text.strip())
+    return isinstance(text, str) and any(map(str.isalnum, text))

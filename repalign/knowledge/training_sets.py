@@ -69,6 +69,8 @@ def rows(
     """
     if not questions:
         raise InputError("No questions were given.")
+    if not 0 < tau <= 1:
+        raise InputError(f"tau is a share above 0 and up to 1; {tau} was given.")
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     if follow not in ("paper", "code"):

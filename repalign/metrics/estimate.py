@@ -1,7 +1,7 @@
 """Estimate: a number with its interval. A bare float never reaches a report."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -122,12 +122,27 @@ def shares(
 def share(
     part: NDArray[np.bool_], whole: NDArray[np.bool_], groups: Sequence[str] | NDArray[Any] | None
 ) -> Estimate | None:
-    """The share of a part of the rows in a larger one, resampled by group; None of an empty one."""
+    """The share of a part of the rows in a larger one, resampled by group; None of an empty one.
+
+    `n` counts the groups of the larger one; a share of 0 or 1 has an open end, see `open_ended`.
+    """
     if not whole.any():
         return None
-    return bootstrapped(
-        lambda weights: shares(weights, part, whole), cluster_codes(groups, len(part))
-    )
+    codes = cluster_codes(groups, len(part))
+    found = bootstrapped(lambda weights: shares(weights, part, whole), codes)
+    return open_ended(replace(found, n=len(np.unique(codes[whole]))))
+
+
+def open_ended(found: Estimate) -> Estimate:
+    """Open the interval of a share of 0 or 1, in which resampling finds no spread.
+
+    The open end is the exact one of a binomial share of as many groups.
+    """
+    if found.value not in (0, 1):
+        return found
+    reach = 1 - ((1 - found.level) / 2) ** (1 / found.n)
+    low, high = (0.0, reach) if found.value == 0 else (1 - reach, 1.0)
+    return replace(found, low=low, high=high)
 
 
 def mean(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from repalign.errors import InputError, unknown
 
@@ -163,14 +164,16 @@ def sentence_sar(
     if not temperature > 0:
         raise InputError(f"The temperature is above 0; {temperature} was given.")
     np.fill_diagonal(similar, 0.0)
-    probabilities = np.exp(logs)
-    supported = probabilities + similar @ probabilities / temperature
-    if not (supported > 0).all():
+    # In logarithms throughout: a long answer's probability is below the least number there is.
+    shared = np.eye(len(logs)) + similar / temperature
+    table = np.tile(logs, (len(logs), 1))
+    supported, sign = logsumexp(table, b=shared, axis=1, return_sign=True)
+    if not (sign > 0).all():
         raise InputError(
             "An answer's probability and what others add to it sum to 0 or less: similarities "
-            "have to be 0 or more, and log-probabilities not so low that they vanish."
+            "have to be 0 or more."
         )
-    return float(-np.log(supported).mean())
+    return float(-supported.mean())
 
 
 def sar(

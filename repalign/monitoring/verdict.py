@@ -1,7 +1,6 @@
 """Verdict: lie, mistake, role-play or honest, as far as the data tell them apart."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.metrics import Estimate, cluster_codes, mean
+from repalign.metrics.estimate import open_ended
 
 CLASSES = ("honest", "lie", "mistake", "role-play", "unknown")
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -108,10 +108,4 @@ def share(
     Where all or none are, resampling finds no spread, and the open end of the interval is that of
     a binomial share of as many groups.
     """
-    found = mean(np.asarray(flagged, dtype=bool), groups)
-    if found.value not in (0, 1):
-        return found
-    # Exact for 0 of n, and for n of n with the ends swapped.
-    reach = 1 - ((1 - found.level) / 2) ** (1 / found.n)
-    low, high = (0.0, reach) if found.value == 0 else (1 - reach, 1.0)
-    return replace(found, low=low, high=high)
+    return open_ended(mean(np.asarray(flagged, dtype=bool), groups))

@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from repalign.reports.attribution import gradient_cosines as gradient_cosines
+    from repalign.reports.attribution import top_overlap as top_overlap
     from repalign.reports.document import render as render
     from repalign.reports.document import write as write
     from repalign.reports.dose import dose_response as dose_response
@@ -27,12 +29,14 @@ _HOME = {
     "TokenView": "tokens",
     "auroc_by_layer": "figures",
     "dose_response": "dose",
+    "gradient_cosines": "attribution",
     "pareto": "dose",
     "tradeoff": "dose",
     "projection": "figures",
     "render": "document",
     "score_histogram": "figures",
     "tokens_html": "tokens",
+    "top_overlap": "attribution",
     "transfer_matrix": "figures",
     "write": "document",
 }
