@@ -1,5 +1,6 @@
 """Asked: questions to be answered freely, with the answers that count as right."""
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from repalign.datasets.files import Table, read_table
 from repalign.errors import InputError
 from repalign.examples import Example
 
+log = logging.getLogger("repalign")
 _QUESTION = ("question", "prompt")
 _RIGHT = ("answer", "answers", "right", "correct answers", "ground_truth", "mc2_targets")
 _WRONG = ("wrong", "alternative", "false_answer", "incorrect answers", "mc2_targets")
@@ -109,11 +111,16 @@ def _of_table(table: Table, knowable: bool) -> list[Asked]:
         if right is not None and right not in row and knowable:
             raise InputError(f"{place}: `{right}` is missing; write null where nobody can know.")
         answers = _texts(row.get(right), right, place, 1) if right and knowable else ()
+        findable = tuple(text for text in answers if any(map(str.isalnum, text)))
+        if answers and not findable:
+            # Natural Questions has an answer of three dashes.
+            log.warning("%s is left out: %r holds no letter or digit to look for.", place, answers)
+            continue
         group = str(row.get("group") or words.strip())
         found.append(
             Asked(
                 Example.of_chat(words.strip(), group=group),
-                answers or None,
+                findable or None,
                 _texts(row.get(wrong), wrong, place, 0) if wrong else (),
             )
         )
@@ -135,7 +142,7 @@ def _texts(cell: object, column: str, place: str, wanted: int) -> tuple[str, ...
     if not isinstance(cell, list | tuple) or not cell or not all(map(_worded, cell)):
         raise InputError(
             f"{place}: `{column}` is a text, a list of texts, or null where nobody can know; "
-            f"each with a letter or a digit; {cell!r} was given."
+            f"{cell!r} was given."
         )
     return tuple(text.strip() for text in cell)
 
@@ -160,4 +167,4 @@ def _of_example(example: Example, knowable: bool) -> Asked:
 
 
 def _worded(text: object) -> bool:
-    return isinstance(text, str) and any(map(str.isalnum, text))
+    return isinstance(text, str) and bool(text.strip())

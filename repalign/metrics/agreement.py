@@ -26,7 +26,7 @@ class Agreement:
     Example:
         >>> found = Agreement.of([1, 1, 0, 0], [1, 0, 0, 0])
         >>> print(found.precision, round(found.recall.value, 3), round(found.kappa.value, 3))
-        1.000 [1.000, 1.000] 0.5 0.5
+        1.000 [0.025, 1.000] 0.5 0.5
     """
 
     labels: Bool[np.ndarray, " answer"]

@@ -129,3 +129,15 @@ def test_a_missing_file_and_examples_without_answers_are_refused(tmp_path: Path)
         asked(tmp_path / "none.jsonl")
     with pytest.raises(InputError, match="names no right answer"):
         asked([Example.of_chat("Who?")])
+
+
+def test_an_answer_without_a_letter_or_digit_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        {"question": "Who?", "answer": ["---"]},
+        {"question": "When?", "answer": ["---", "1969"]},
+    ]
+    (one,) = asked(written(tmp_path / "q.json", rows))
+    assert (one.words, one.right) == ("When?", ("1969",))
+    assert "row 1 is left out" in caplog.text
