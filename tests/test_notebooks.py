@@ -19,9 +19,9 @@ QUICK: Mapping[str, Mapping[str, str]] = {
     "first_probe.ipynb": {"max_groups=60": "max_groups=24"},
     "ablate_honesty.ipynb": {"[:120]": "[:24]", "range(3)": "range(1)"},
     "honesty_metrics.ipynb": {
-        "[:72]": "[:12]",
-        "samples=10": "samples=3",
-        "STEPS = 40": "STEPS = 2",
+        "[:72]": "[:6]",
+        "samples=10": "samples=2",
+        "STEPS = 40": "STEPS = 1",
         "[::8]": "[::48]",
         "[:24]]": "[:3]]",
     },
