@@ -39,6 +39,8 @@ class Term:
     """Its factor within the group."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Names of logs that another term has taken for something else, and what they are instead."""
+    watches: bool = True
+    """Whether it logs what it watches; not where all of that is another term's log already."""
 
     @property
     def name(self) -> str:
@@ -75,17 +77,22 @@ def terms(penalties: Sequence[Penalty | Together]) -> tuple[Term, ...]:
 def _without_clashes(made: Sequence[Term]) -> tuple[Term, ...]:
     """Number the projections of another direction or span at a site that has one already."""
     taken: dict[str, list[object]] = defaultdict(list)
+    logged: set[object] = set()
     named = []
     for term in made:
-        renamed = {}
+        renamed, ours = {}, set()
         for direction in term.penalty.along:
             name, what = f"projection/{direction.site}", (direction.fingerprint, term.key)
             if what not in taken[name]:
                 taken[name].append(what)
+            # Whether of the reference, too.
+            ours |= {(name, what, of) for of in (False, term.penalty.needs_reference)}
             place = taken[name].index(what)
             if place:
                 renamed[name] = f"{name}_{place + 1}"
-        named.append(replace(term, renamed=renamed))
+        own = type(term.penalty).watched is not Penalty.watched
+        named.append(replace(term, renamed=renamed, watches=own or not ours <= logged))
+        logged |= ours
     return tuple(named)
 
 
@@ -167,8 +174,8 @@ class Reading:
         with torch.autocast(device.type, enabled=False):
             values = penalty(ours, theirs, selected.text.to(device))
             with torch.no_grad():
-                watched = penalty.watched(ours)
-                before = {} if theirs is None else penalty.watched(theirs)
+                watched = penalty.watched(ours) if term.watches else {}
+                before = penalty.watched(theirs) if term.watches and theirs is not None else {}
         whole = selected.texts if penalty.per_text else selected.positions
         logged = {f"penalty/{term.name}": (values.detach().sum(), values.numel())}
         for tail, found in (("", watched), ("/reference", before)):

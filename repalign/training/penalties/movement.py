@@ -1,8 +1,7 @@
 """Movement: how far training has moved the states along the honest direction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -10,12 +9,10 @@ from torch import Tensor
 
 from repalign.directions import Direction
 from repalign.errors import InputError, unknown
-from repalign.sites import Site
+from repalign.training.penalties.directed import Directed
 from repalign.training.penalties.penalty import (
-    Penalty,
     States,
     check_finite,
-    listed,
     of_reference,
     over_sites,
     vector,
@@ -25,7 +22,7 @@ Form = Literal["hinge", "linear"]
 
 
 @dataclass(frozen=True)
-class Movement(Penalty):
+class Movement(Directed):
     """A penalty on signed movement `δ = ⟨v, h − h_ref⟩`; no gradient reaches `h_ref`.
 
     | form | value of a position |
@@ -37,8 +34,8 @@ class Movement(Penalty):
     every site. Values are in the units of the states. A mean over sites and positions.
     """
 
-    directions: Direction | Sequence[Direction]
-    weight: float | None = None
+    needs_reference: ClassVar[bool] = True
+
     margin: float = 0.0
     """Of `hinge`: the movement that is asked for, in units of `direction.scale`."""
     form: Form = "hinge"
@@ -57,21 +54,6 @@ class Movement(Penalty):
                 f"A clip of {self.clip} would leave honest movement without a gradient from the "
                 "start; give a number above 0, in units of direction.scale."
             )
-
-    @property
-    def along(self) -> tuple[Direction, ...]:
-        """The directions, one a site."""
-        return listed(self.directions)
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """The sites of the directions."""
-        return tuple(direction.site for direction in self.along)
-
-    @property
-    def needs_reference(self) -> bool:
-        """It compares with the model before training."""
-        return True
 
     def __call__(
         self, policy: States, reference: States | None, text: Int[Tensor, " kept"]

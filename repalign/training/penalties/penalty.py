@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +34,11 @@ class Penalty(_Weighted, ABC):
     One of your own is a frozen dataclass that inherits from this one, has a field
     `weight: float | None = None`, and says at which `sites` it reads and what it computes.
     """
+
+    needs_reference: ClassVar[bool] = False
+    """Whether it compares with the states of the model before training."""
+    per_text: ClassVar[bool] = False
+    """Whether a value belongs to a text and not to a position."""
 
     auto_weight: float | None = None
     """Instead of a weight: the share of the gradient norm of the trainer's own loss that the
@@ -89,16 +94,6 @@ class Penalty(_Weighted, ABC):
         """
 
     @property
-    def needs_reference(self) -> bool:
-        """Whether it compares with the states of the model before training."""
-        return False
-
-    @property
-    def per_text(self) -> bool:
-        """Whether a value belongs to a text and not to a position."""
-        return False
-
-    @property
     def along(self) -> tuple[Direction, ...]:
         """The directions that it reads along."""
         return ()
@@ -150,6 +145,11 @@ def listed(directions: Direction | Sequence[Direction]) -> tuple[Direction, ...]
             "Give a penalty to each of two directions at one site."
         )
     return found
+
+
+def listed_sites(sites: Site | Sequence[Site]) -> tuple[Site, ...]:
+    """One site or several."""
+    return (sites,) if isinstance(sites, Site) else tuple(sites)
 
 
 def vector(direction: Direction, like: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +23,8 @@ class ProbeScore(Penalty):
     A mean over texts.
     """
 
+    per_text: ClassVar[bool] = True
+
     readout: Readout
     weight: float | None = None
     aggregate: Aggregate | str = "mean"
@@ -41,11 +43,6 @@ class ProbeScore(Penalty):
     def sites(self) -> tuple[Site, ...]:
         """The sites of the probe."""
         return self.readout.sites
-
-    @property
-    def per_text(self) -> bool:
-        """A text has one score."""
-        return True
 
     @property
     def widths(self) -> dict[Site, int]:

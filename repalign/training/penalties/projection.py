@@ -1,26 +1,22 @@
 """Projection: a penalty on states that lie on the dishonest side of a direction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from repalign.directions import Direction
-from repalign.sites import Site
+from repalign.training.penalties.directed import Directed
 from repalign.training.penalties.penalty import (
-    Penalty,
     States,
     check_finite,
-    listed,
     over_sites,
     projected,
 )
 
 
 @dataclass(frozen=True)
-class Projection(Penalty):
+class Projection(Directed):
     """A hinge on the projection: `relu(margin − (h·v − midpoint)/scale)`.
 
     It presses states whose projection lies below the margin towards honest, and leaves the others
@@ -32,9 +28,6 @@ class Projection(Penalty):
     and leave the behaviour as it was.
     """
 
-    directions: Direction | Sequence[Direction]
-    weight: float | None = None
-    """Factor in the loss; 0 switches the penalty off."""
     margin: float = 0.0
     """Where the penalty ends, counted from the midpoint in units of `direction.scale`."""
 
@@ -42,16 +35,6 @@ class Projection(Penalty):
         """Refuse a margin that is no number."""
         super().__post_init__()
         check_finite("A margin, in units of direction.scale,", self.margin)
-
-    @property
-    def along(self) -> tuple[Direction, ...]:
-        """The directions, one a site."""
-        return listed(self.directions)
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """The sites of the directions."""
-        return tuple(direction.site for direction in self.along)
 
     def __call__(
         self, policy: States, reference: States | None, text: Int[Tensor, " kept"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -9,7 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from repalign.sites import Site
-from repalign.training.penalties.penalty import Penalty, States, of_reference, over_sites
+from repalign.training.penalties.penalty import (
+    Penalty,
+    States,
+    listed_sites,
+    of_reference,
+    over_sites,
+)
 
 
 @dataclass(frozen=True)
@@ -21,18 +28,15 @@ class Reroute(Penalty):
     sites and positions.
     """
 
+    needs_reference: ClassVar[bool] = True
+
     at: Site | Sequence[Site]
     weight: float | None = None
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """The sites given."""
-        return (self.at,) if isinstance(self.at, Site) else tuple(self.at)
-
-    @property
-    def needs_reference(self) -> bool:
-        """It compares with the model before training."""
-        return True
+        return listed_sites(self.at)
 
     def __call__(
         self, policy: States, reference: States | None, text: Int[Tensor, " kept"]

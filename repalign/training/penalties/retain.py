@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -10,10 +11,10 @@ from torch import Tensor
 from repalign.directions import Direction
 from repalign.errors import InputError
 from repalign.sites import Site
+from repalign.training.penalties.directed import Directed
 from repalign.training.penalties.penalty import (
-    Penalty,
     States,
-    listed,
+    listed_sites,
     of_reference,
     over_sites,
     vector,
@@ -21,7 +22,7 @@ from repalign.training.penalties.penalty import (
 
 
 @dataclass(frozen=True)
-class Retain(Penalty):
+class Retain(Directed):
     """`‖(I − v vᵀ)(h − h_ref)‖²`; with sites and no direction, all movement: `‖h − h_ref‖²`.
 
     Its gradient is zero while the states are still those of the reference, so it has a `weight` and
@@ -29,8 +30,10 @@ class Retain(Penalty):
     positions.
     """
 
+    needs_reference: ClassVar[bool] = True
+
     directions: Direction | Sequence[Direction] = ()
-    weight: float | None = None
+    """Along which movement is free, one a site."""
     at: Site | Sequence[Site] = ()
     """Sites, where no directions are given."""
     squared: bool = True
@@ -54,22 +57,12 @@ class Retain(Penalty):
 
     @property
     def _at(self) -> tuple[Site, ...]:
-        return (self.at,) if isinstance(self.at, Site) else tuple(self.at)
-
-    @property
-    def along(self) -> tuple[Direction, ...]:
-        """The directions along which movement is free, one a site."""
-        return listed(self.directions)
+        return listed_sites(self.at)
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """The sites of the directions, or those given."""
-        return self._at or tuple(direction.site for direction in self.along)
-
-    @property
-    def needs_reference(self) -> bool:
-        """It compares with the model before training."""
-        return True
+        return self._at or super().sites
 
     def __call__(
         self, policy: States, reference: States | None, text: Int[Tensor, " kept"]

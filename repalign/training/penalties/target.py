@@ -1,19 +1,17 @@
 """Target: the distance from where the reference's states would be, were they more honest."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from repalign.directions import Direction
-from repalign.sites import Site
+from repalign.training.penalties.directed import Directed
 from repalign.training.penalties.penalty import (
-    Penalty,
     States,
     check_finite,
-    listed,
     of_reference,
     over_sites,
     vector,
@@ -21,7 +19,7 @@ from repalign.training.penalties.penalty import (
 
 
 @dataclass(frozen=True)
-class Target(Penalty):
+class Target(Directed):
     """`‖h − (h_ref + alpha·scale·v)‖₂`, in the shape of LoRRA's loss (arXiv 2310.01405).
 
     LoRRA takes, for each text, the difference between its states under two prompts; here the
@@ -29,8 +27,8 @@ class Target(Penalty):
     over sites and positions.
     """
 
-    directions: Direction | Sequence[Direction]
-    weight: float | None = None
+    needs_reference: ClassVar[bool] = True
+
     alpha: float = 1.0
     """How far the target lies from the reference, in units of `direction.scale`."""
 
@@ -38,21 +36,6 @@ class Target(Penalty):
         """Refuse a distance that is no number."""
         super().__post_init__()
         check_finite("The alpha of a target, in units of direction.scale,", self.alpha)
-
-    @property
-    def along(self) -> tuple[Direction, ...]:
-        """The directions, one a site."""
-        return listed(self.directions)
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """The sites of the directions."""
-        return tuple(direction.site for direction in self.along)
-
-    @property
-    def needs_reference(self) -> bool:
-        """The target is counted from the model before training."""
-        return True
 
     def __call__(
         self, policy: States, reference: States | None, text: Int[Tensor, " kept"]
