@@ -43,14 +43,20 @@ def penalised(
     Logged by name, as means over the positions read: `penalty/<name>`, unweighted;
     `projection/<site>` on the direction, in its units, and `projection/<site>/reference`;
     `score/<name>` of a probe; `weight/<name>` where it is measured or changes. `penalty_record` of
-    the trainer, also written to every checkpoint, holds the settings and the measured weights.
+    the trainer, also written to every checkpoint, holds the settings and the measured weights, and
+    under `rewards` those of the rewards and which weights score.
+
+    GRPO and RLOO take the rewards of this room among their `reward_funcs`, also without a penalty:
+    `penalised(GRPOTrainer, [])` lets those read the model that is trained. Where a penalty or such
+    a reward reads a direction or a probe and `beta` is 0, making the trainer warns.
 
     Args:
         trainer_class: one of the trainers above, or a subclass of one.
         penalties: what to add. With none, or with weight 0 throughout, the loss is the trainer's
             own, bit for bit, and no hook is placed.
-        reference: a frozen model to compare with, or `"copy"` for a copy of the model that is
-            trained, made when the trainer is. For full fine-tuning where the trainer has none.
+        reference: a frozen model to compare with and to score rewards with, or `"copy"` for a copy
+            of the model that is trained, made when the trainer is. For full fine-tuning where the
+            trainer has none.
         label_column: a column of the data set with 0 or 1, for penalties with a `label`.
         same_weights: refuse a direction or probe that says it was fitted on other weights than
             those that training starts from.
@@ -86,6 +92,6 @@ def penalised(
             "label_column": label_column,
             "_method": method,
             "_given": reference,
-            "_same_weights": same_weights,
+            "same_weights": same_weights,
         },
     )

@@ -16,24 +16,28 @@ from repalign.training.labels import CarriesLabels
 from repalign.training.measuring import measure
 from repalign.training.methods import Layout, Method
 from repalign.training.passes import Passes
-from repalign.training.penalties import Penalty, Together
+from repalign.training.penalties import Penalty, Retain, Together
 from repalign.training.references import Reference
+from repalign.training.rewards.divergence import warn_without
+from repalign.training.rewards.rewarded import Rewarded
 from repalign.training.schedules import Constant
 from repalign.training.stopping import stop
 from repalign.training.terms import Group, Reading, Term, Value, terms, total
 
 _FILE = "penalties.json"
+# Written when all else of a checkpoint is there.
+_LAST = "trainer_state.json"
 _FORMAT = "repalign.penalties/1"
 
 
-class Penalised(CarriesLabels):
+class Penalised(CarriesLabels, Rewarded):
     """Goes ahead of a trainer of TRL in the order of inheritance."""
 
     penalties: tuple[Penalty | Together, ...]
     label_column: str | None
     _method: Method
+    same_weights: bool
     _given: references.Given
-    _same_weights: bool
     # The trainer's own.
     model: Any
     args: Any
@@ -51,30 +55,49 @@ class Penalised(CarriesLabels):
         self._terms = terms(self.penalties)
         self._measured: dict[str, float] = {}
         self._reference: Reference | None = None
+        self._before: Reference | None = None
         if self.label_column is not None:
             labels.check_column(self, self.label_column)
-        if not self._terms:
-            return
+        if self._terms:
+            self._check_terms()
+        if self._method.generates:
+            self._attach_rewards()
+            # Retain keeps the states where they are, and trains against no probe.
+            probes = [
+                term.name
+                for term in self._terms
+                if term.penalty.origins and not isinstance(term.penalty, Retain)
+            ]
+            warn_without(self.args, probes + self._probing_rewards())
+
+    def _check_terms(self) -> None:
         network = self.accelerator.unwrap_model(self.model)
         self._architecture = architecture = architectures.find(network)
         for term in self._terms:
             checking.check_model(term, architecture, network)
             checking.check_packing(term, self.args)
-        if self._same_weights and self.accelerator.is_main_process:
+        if self.same_weights and self.accelerator.is_main_process:
             checking.check_weights(self._terms, network)
         needing = [term.name for term in self._terms if term.penalty.needs_reference]
         if needing:
-            self._reference = Reference(self, self._given, needing[0])
+            self._reference = self.before_training(needing[0])
 
     @property
     def penalty_record(self) -> dict[str, Any]:
-        """What the penalties are, and the weights that were measured."""
+        """What the penalties are, the weights that were measured, and what the rewards are."""
+        rewards = self._reward_records()
         return {
             "format": _FORMAT,
             "penalties": [one.record() for one in self.penalties],
             "label_column": self.label_column,
             "measured": dict(self._measured),
+            **({"rewards": rewards} if rewards else {}),
         }
+
+    @property
+    def _recorded(self) -> bool:
+        """Whether there is anything that a run has to be resumed with."""
+        return bool(self._terms or self._reward_records())
 
     def compute_loss(
         self,
@@ -197,26 +220,42 @@ class Penalised(CarriesLabels):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         base: Any = super()
-        base._save_checkpoint(model, trial)
-        if self._terms and self.args.should_save:
+        if self._recorded and self.args.should_save:
+            # First: older checkpoints are removed as soon as the others' files are there.
             folder = Path(base._get_output_dir(trial=trial))
             write_json(folder / f"checkpoint-{self.state.global_step}" / _FILE, self.penalty_record)
+        base._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         base: Any = super()
+        _check_whole(Path(resume_from_checkpoint))
         base._load_from_checkpoint(resume_from_checkpoint, model)
-        if not self._terms:
+        if not self._recorded:
             return
         record = read_record(Path(resume_from_checkpoint) / _FILE, _FORMAT)
-        settled = {name: self.penalty_record[name] for name in ("penalties", "label_column")}
-        if any(record[name] != value for name, value in json.loads(json.dumps(settled)).items()):
-            raise InputError(
-                f"{resume_from_checkpoint} was trained with other penalties: {_FILE} in it says "
-                f"{json.dumps(record['penalties'])}, and these are "
-                f"{json.dumps(settled['penalties'])}. Resume with the same penalties, or begin "
-                "anew from its weights."
-            )
+        now = json.loads(json.dumps(self.penalty_record))
+        for what in ("penalties", "label_column", "rewards"):
+            if record.get(what) != now.get(what):
+                raise InputError(
+                    f"{resume_from_checkpoint} was trained with other {what.replace('_', ' ')}: "
+                    f"{_FILE} in it says {json.dumps(record.get(what))}, and this run has "
+                    f"{json.dumps(now.get(what))}. Resume with the same, or begin anew from its "
+                    "weights."
+                )
         self._measured = dict(record["measured"])
+
+
+def _check_whole(checkpoint: Path) -> None:
+    if (checkpoint / _LAST).is_file():
+        return
+    whole = sorted(
+        (one.parent for one in checkpoint.parent.glob(f"checkpoint-*/{_LAST}")),
+        key=lambda folder: int(folder.name.rpartition("-")[2]),
+    )
+    advice = f"The last whole one is {whole[-1]}." if whole else "There is no whole one beside it."
+    raise InputError(
+        f"{checkpoint} was being written when training stopped: it has no {_LAST}. {advice}"
+    )
 
 
 def _loss(result: Any) -> Tensor:

@@ -103,15 +103,15 @@ def trainer(
     config = getattr(importlib.import_module(module), f"{name}Config")(
         output_dir=str(folder),
         use_cpu=True,
-        report_to="none",
         max_steps=steps,
         disable_tqdm=True,
         logging_steps=1,
-        optim="sgd",
-        lr_scheduler_type="constant",
         max_grad_norm=0.0,
         **{
             "bf16": False,
+            "report_to": "none",
+            "optim": "sgd",
+            "lr_scheduler_type": "constant",
             "learning_rate": 0.01,
             "save_strategy": "no",
             **_SETTINGS.get(kind, {}),
