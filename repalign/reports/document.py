@@ -46,8 +46,8 @@ def write(folder: Path | str) -> Path:
     """Write the report of the run in a folder beside it.
 
     Args:
-        folder: with the `run.json` of a run of `probe`, `steer` or `evaluate`, and beside it the
-            `figures.json` of the first or the `items.jsonl` of the last.
+        folder: with the `run.json` of a run of `probe`, `steer`, `train` or `evaluate`, and beside
+            it the `figures.json` of the first or the `items.jsonl` of the last.
 
     Returns:
         The path of `report.html`; a report that was there is replaced.
@@ -61,6 +61,10 @@ def write(folder: Path | str) -> Path:
         from repalign.reports import steering
 
         text = steering.render(run)
+    elif run.verb == "train":
+        from repalign.reports import training
+
+        text = training.render(run)
     elif run.verb == "evaluate":
         from repalign.evaluation.items import read_items
         from repalign.reports import evaluation

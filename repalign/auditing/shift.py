@@ -1,0 +1,77 @@
+"""Shift: one figure before and after training, and the paired difference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repalign.metrics import Estimate, auroc_statistic, cluster_codes, mean
+from repalign.metrics.estimate import bootstrapped, open_ended
+
+Values = Sequence[float] | NDArray[Any]
+Groups = Sequence[str] | NDArray[Any] | None
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A figure of the same texts, questions or tokens on frozen and on trained weights."""
+
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    """After less before; both see the same resamples of groups."""
+
+    @property
+    def rose(self) -> bool:
+        """Whether the interval of the difference lies above 0."""
+        return self.difference.low > 0
+
+    @property
+    def fell(self) -> bool:
+        """Whether the interval of the difference lies below 0."""
+        return self.difference.high < 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+            "difference": self.difference.to_json(),
+        }
+
+
+def of_means(before: Values, after: Values, groups: Groups = None) -> Shift:
+    """Of means of one value a row, rows paired.
+
+    Example:
+        >>> of_means([1.0, 2.0], [2.0, 3.0]).difference.value
+        1.0
+    """
+    first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    return Shift(mean(first, groups), mean(second, groups), mean(second - first, groups))
+
+
+def of_shares(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: Groups = None) -> Shift:
+    """Of shares of rows, rows paired; a share of 0 or 1 has an open end."""
+    found = of_means(before.astype(np.float64), after.astype(np.float64), groups)
+    return Shift(open_ended(found.before), open_ended(found.after), found.difference)
+
+
+def of_auroc(labels: NDArray[Any], before: Values, after: Values, groups: Groups = None) -> Shift:
+    """Of the AUROC of two scores of the same rows.
+
+    Args:
+        labels: 0 or 1, one a row.
+        before: scores on frozen weights, higher = label 1.
+        after: on trained weights.
+        groups: what is resampled.
+    """
+    first, second = auroc_statistic(labels, before), auroc_statistic(labels, after)
+    codes = cluster_codes(groups, len(labels))
+    return Shift(
+        bootstrapped(first, codes),
+        bootstrapped(second, codes),
+        bootstrapped(lambda weights: second(weights) - first(weights), codes),
+    )
