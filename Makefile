@@ -1,7 +1,8 @@
 # Two commands: `make demo` and `make test`. Both need Python 3.11 or newer and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-# More words for pytest, such as TESTS="tests/probes -x".
+# More words for pytest, such as TESTS="tests/probes -x". Two processes, a file of tests at a time:
+# fixtures of a file are made once.
 TESTS ?=
 
 .PHONY: demo test lint bench bench-peers clean
@@ -10,7 +11,7 @@ demo: .venv/.installed
 	$(BIN)/repalign probe
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -28,6 +29,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.steering
 	$(BIN)/python -m benchmarks.knowledge
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.table
 
 # Each peer of the benchmarks with the versions it runs on, for Python 3.11 or 3.12; about 1.3 GB a

@@ -33,6 +33,18 @@ def ratio(others: Sequence[float], own: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(found), "low": min(found), "high": max(found)}
 
 
+def median(found: Sequence[float]) -> dict[str, float]:
+    """The median with its 95% interval, from the order of the values alone."""
+    values = sorted(found)
+    reach = 0.98 * len(values) ** 0.5
+    low, high = (round(len(values) / 2 + sign * reach) for sign in (-1, 1))
+    return {
+        "median": statistics.median(values),
+        "low": values[max(low, 0)],
+        "high": values[min(high, len(values) - 1)],
+    }
+
+
 def timed(run: Callable[[], Any]) -> float:
     """Seconds that a call takes."""
     start = time.perf_counter()
@@ -50,16 +62,28 @@ def added_memory(work: Callable[..., Callable[[], Any]], *arguments: Any) -> flo
             be measured.
         arguments: of `work`.
     """
+    return apart(_added_memory, work, arguments)
+
+
+def apart(work: Callable[..., float], *arguments: Any) -> float:
+    """What work returns in a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_added_memory, (work, arguments))
+        return pool.apply(work, arguments)
 
 
 def _added_memory(work: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> float:
     run = work(*arguments)
     before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    reset_peak()
     run()
     return (_status("VmHWM") - before) / 1024
+
+
+def reset_peak() -> None:
+    """Forget the peak of memory up to now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def _status(field: str) -> int:

@@ -110,7 +110,7 @@ def main() -> None:
         "coefficient_zero_is_bit_equal": zero_is_equal(model),
     }
     outcome["times_as_long"] = {
-        name: {str(batch): _median(found) for batch, found in each.items()}
+        name: {str(batch): measuring.median(found) for batch, found in each.items()}
         for name, each in ours(model, other, options.blocks).items()
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ def main() -> None:
             found = peer(name, folder, model.n_layers // 2, options.blocks)
             if found is not None:
                 outcome["times_as_long"][f"{label}, one layer"] = {
-                    batch: _median(each) for batch, each in found["ratios"].items()
+                    batch: measuring.median(each) for batch, each in found["ratios"].items()
                 }
                 outcome.setdefault("versions", {})[label] = found["versions"]
     RESULTS.write_text(json.dumps(outcome, indent=2) + "\n")
@@ -135,18 +135,6 @@ def main() -> None:
 def _direction(model: LanguageModel) -> Direction:
     vector = np.random.default_rng(0).normal(size=model.d_model).astype(np.float32)
     return Direction(vector / np.linalg.norm(vector), Site(model.n_layers // 2), 0.0, 1.0)
-
-
-def _median(found: list[float]) -> dict[str, float]:
-    """The median with its 95% interval, from the order of the values alone."""
-    values = np.sort(found)
-    reach = 0.98 * len(values) ** 0.5
-    low, high = (round(len(values) / 2 + sign * reach) for sign in (-1, 1))
-    return {
-        "median": float(np.median(values)),
-        "low": float(values[max(low, 0)]),
-        "high": float(values[min(high, len(values) - 1)]),
-    }
 
 
 if __name__ == "__main__":

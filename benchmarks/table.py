@@ -11,7 +11,7 @@ from benchmarks.peers import KINDS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-_PARTS = ("extraction", "peak", "memory", "processes", "probes")
+_PARTS = ("extraction", "peak", "memory", "processes", "probes", "training")
 
 
 def between(page: Path, name: str, text: str) -> None:
@@ -52,6 +52,8 @@ def performance(found: dict[str, dict[str, Any]]) -> str:
     if "processes" in found:
         two = found["processes"]["times_as_fast"]
         lines.append(_line("two processes", "one, one thread each", _ratio(two), "1.8", ""))
+    for title, against, ratio, memory in _steps(found.get("training", {})):
+        lines.append(_line(title, against, f"{_ratio(ratio)} × that time", "≤ 1.05", memory))
     disk = found["memory"]["personas_on_disk_mb"]
     sizes = ", ".join(f"{float(scale):g}: {held:.0f} MB" for scale, held in disk.items())
     lines.append(_line("personas on disk, at share of the texts", "", "", "flat, ≤ 250 MB", sizes))
@@ -74,6 +76,18 @@ def _fits(probes: dict[str, Any]) -> list[tuple[str, str, dict[str, float], str]
     one = lda["times_as_fast_as"]["scikit_learn"]
     title = f"LDA, {probes['sites']} layers × {probes['folds']} folds"
     return [*rows, (title, "scikit-learn, lsqr with shrinkage", one, "")]
+
+
+def _steps(training: dict[str, Any]) -> list[tuple[str, str, dict[str, float], str]]:
+    made = []
+    for how, row in training.get("rows", {}).items():
+        ours = row["penalised"]
+        title = f"a step of DPO with LoRA, penalty on {training['sites']} sites, {how}"
+        memory = f"{ours['times_the_peak'] - 1:+.1%} of the peak"
+        made.append((title, "TRL's DPOTrainer", ours["times_as_long"], memory))
+        again = row["plain again"]["times_as_long"]
+        made.append(("the same without the penalty (noise)", "TRL's DPOTrainer", again, ""))
+    return made
 
 
 def steering(found: dict[str, Any]) -> str:

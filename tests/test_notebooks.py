@@ -16,16 +16,37 @@ USERS_CACHE = cache_dir()
 
 # What is replaced to make each notebook quick, and what its output must hold.
 QUICK: Mapping[str, Mapping[str, str]] = {
-    "first_probe.ipynb": {"max_groups=60": "max_groups=24"},
-    "ablate_honesty.ipynb": {"[:120]": "[:24]", "range(3)": "range(1)"},
+    "first_probe.ipynb": {"model.sites(), max_groups=60": "model.sites()[::3], max_groups=24"},
+    "ablate_honesty.ipynb": {
+        "[:120]": "[:12]",
+        "range(3)": "range(1)",
+        'load("cities"), [here]': 'load("cities")[:80], [here]',
+    },
     "honesty_metrics.ipynb": {
         "[:72]": "[:6]",
         "samples=10": "samples=2",
+        "max_new_tokens=24": "max_new_tokens=8",
+        "max_new_tokens=40": "max_new_tokens=8",
         "STEPS = 40": "STEPS = 1",
+        "batch_size=8": "batch_size=2",
         "[::8]": "[::48]",
         "[:24]]": "[:3]]",
     },
+    "train_with_penalty.ipynb": {
+        "PAIRS, HELD_OUT, STEPS = 96, 60, 24": "PAIRS, HELD_OUT, STEPS = 4, 6, 1",
+        '"train", 72': '"train", 24',
+        "suites=(), folder": "suites=(), benign=quick, prompts=quick[:4], folder",
+        "families(model, directions)": "families(model, directions, limit=24)",
+        '"validation", 40': '"validation", 12',
+        "def measures(after)": (
+            "from repalign.datasets import load\n"
+            'quick = load("benign", require_labels=False)[::80]\n'
+            "def measures(after)"
+        ),
+    },
     "steer_and_tradeoff.ipynb": {
+        'cities = datasets.load("cities")': 'cities = datasets.load("cities")[:80]',
+        'load("requests")': 'load("requests")[:40]',
         "[:60]": "[:20]",
         "max_tokens=256": "max_tokens=64",
         "model.sites()[10:17:3]": "model.sites()[13:14]",
@@ -36,6 +57,7 @@ SHOWS: Mapping[str, tuple[str, ...]] = {
     "first_probe.ipynb": ("shuffled", "capitals", "'value'"),
     "ablate_honesty.ipynb": ("at one site:", "by chance, everywhere, 0:", "largest projection"),
     "honesty_metrics.ipynb": ("against itself:", "over_conservativeness", "after: declines"),
+    "train_with_penalty.ipynb": ("plain DPO", "with the penalty", "penalty at the first step"),
     "steer_and_tradeoff.ipynb": ("nats per unit", "refusal removed", "random", "R²"),
 }
 # Those that end in a picture.

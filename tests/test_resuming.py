@@ -25,8 +25,6 @@ from repalign.errors import InputError
 from repalign.models import LanguageModel, memory
 from repalign.sites import Site
 
-KILLS = 20
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _processes() -> None:
@@ -57,7 +55,10 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("_small_pieces")
-def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path, toy: LanguageModel) -> None:
+@pytest.mark.parametrize("kills", [7, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_it_ends_bit_identical(
+    tmp_path: Path, toy: LanguageModel, kills: int
+) -> None:
     whole = tmp_path / "whole"
     process, pipe = _start(whole)
     assert pipe.recv() == "begins"
@@ -69,12 +70,12 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path, toy: Languag
     assert sum(name.endswith(".safetensors") for name in wanted) > 10
 
     draw, left = random.Random(0), []
-    for number in range(KILLS):
+    for number in range(kills):
         folder = tmp_path / str(number)
         process, pipe = _start(folder)
         assert pipe.recv() == "begins"
         # In even steps over the whole of it, so that it is killed at every stage, and between.
-        time.sleep(lasts * (number + draw.random()) / KILLS)
+        time.sleep(lasts * (number + draw.random()) / kills)
         process.kill()
         process.join()
         pipe.close()
@@ -83,7 +84,7 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path, toy: Languag
         _resume(toy, folder)
         assert _content(folder) == wanted, f"kill {number}, after {left[-1]} shards"
     # Otherwise nothing was tested: some were killed before the first shard or in the middle.
-    assert len({count for count in left if 0 < count < max(left)}) >= 3, left
+    assert len({count for count in left if 0 < count < max(left)}) >= min(3, kills // 3), left
 
 
 def test_killed_before_its_first_line_was_written_it_begins_anew(

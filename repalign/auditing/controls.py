@@ -1,6 +1,6 @@
 """Controls: directions for penalties that should not make a model honest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,8 @@ from repalign.sites import Site
 from repalign.steering.controls import random_like, without
 from repalign.steering.reading import read_directions
 
+NAMES = ("random", "refusal", "shuffled")
+
 
 def control_directions(
     model: LanguageModel,
@@ -29,6 +31,7 @@ def control_directions(
     *,
     probe: Any = None,
     refusal: Mapping[Site, Direction] | None = None,
+    names: Collection[str] = NAMES,
     seed: int = 0,
 ) -> dict[str, tuple[Direction, ...]]:
     """The directions of a loss, each with what should matter taken out of it.
@@ -44,6 +47,7 @@ def control_directions(
             random directions keep the midpoint of the original, which matters to a `Projection`.
         probe: the estimator that they were fitted with; the mean difference without one.
         refusal: the direction of refusal at each site; read from the data set `requests` without.
+        names: which of them; reading those of refusal, or shuffled ones, costs passes.
         seed: of the draw and of the shuffle.
 
     Returns:
@@ -58,22 +62,22 @@ def control_directions(
             f"Controls are made of one direction a site; these lie at "
             f"{', '.join(map(str, sites)) or 'no site, for none were given'}."
         )
-    if refusal is None:
-        refusal = read_directions(model, datasets.load("requests"), sites, "last_prompt")
-    drawn = [random_like(one, seed + place) for place, one in enumerate(directions)]
-    found = {"refusal": tuple(without(one, refusal[one.site]) for one in directions)}
+    found: dict[str, tuple[Direction, ...]] = {}
+    if "random" in names:
+        found["random"] = tuple(random_like(one, seed + at) for at, one in enumerate(directions))
+    if "refusal" in names:
+        if refusal is None:
+            refusal = read_directions(model, datasets.load("requests"), sites, "last_prompt")
+        found["refusal"] = tuple(without(one, refusal[one.site]) for one in directions)
     if examples is None:
-        return {"random": tuple(drawn), **found}
+        return found
     span = str(directions[0].origin.get("span", "last"))
     read = collect(model, labelled(examples), sites, span)
-    return {
-        "random": tuple(_centred(one, read) for one in drawn),
-        "refusal": tuple(_centred(one, read) for one in found["refusal"]),
-        "shuffled": tuple(
-            _shuffled(one, read, MeanDifference() if probe is None else probe, seed)
-            for one in directions
-        ),
-    }
+    found = {name: tuple(_centred(one, read) for one in some) for name, some in found.items()}
+    if "shuffled" in names:
+        estimator = MeanDifference() if probe is None else probe
+        found["shuffled"] = tuple(_shuffled(one, read, estimator, seed) for one in directions)
+    return found
 
 
 def _shuffled(direction: Direction, read: Activations, probe: Any, seed: int) -> Direction:

@@ -4,8 +4,20 @@ import sys
 
 import typer
 
-from repalign.cli import chat, check, collect, data, evaluate, monitor, probe, score, show, steer
-from repalign.errors import CheckError, InputError, MissingExtraError
+from repalign.cli import (
+    chat,
+    check,
+    collect,
+    data,
+    evaluate,
+    monitor,
+    probe,
+    score,
+    show,
+    steer,
+    train,
+)
+from repalign.errors import RepalignError
 
 app = typer.Typer(
     name="repalign",
@@ -17,6 +29,7 @@ app = typer.Typer(
 app.command("probe")(probe.probe)
 app.command("score")(score.score)
 app.command("steer")(steer.steer)
+app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("monitor")(monitor.monitor)
 app.command("chat")(chat.chat)
@@ -39,6 +52,6 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one message and exit code 2."""
     try:
         app()
-    except (InputError, MissingExtraError, CheckError) as error:
+    except RepalignError as error:
         sys.stderr.write(f"repalign: {error}\n")
         sys.exit(2)

@@ -48,6 +48,7 @@ def collect(
     from repalign import datasets
     from repalign.activations import Extraction, Store, begun_with, fill
     from repalign.cli import output
+    from repalign.models.selecting import parse_sites
     from repalign.runs import now
 
     started, clock = now(), time.monotonic()
@@ -74,7 +75,7 @@ def collect(
     work = Extraction.of(
         language_model,
         [example for examples in loaded.values() for example in examples],
-        options.parse_sites(sites, language_model),
+        parse_sites(sites, language_model),
         span,
         begun_with(out) if max_tokens is None else max_tokens,
         shared=True,

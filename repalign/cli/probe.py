@@ -53,6 +53,7 @@ def probe(
     from repalign.activations import collect, readable
     from repalign.cli import output
     from repalign.examples import labelled
+    from repalign.models.selecting import parse_sites
     from repalign.probing import results
     from repalign.runs import Environment, Run, now, reserve
     from repalign.spans import Span
@@ -73,7 +74,7 @@ def probe(
     language_model = options.load_model(
         model, device, device_map, dtype, revision, trust_remote_code, allow_failed
     )
-    wanted = options.parse_sites(sites, language_model)
+    wanted = parse_sites(sites, language_model)
     for examples in (*loaded.values(), *held_out.values()):
         readable(language_model, examples, Span.parse(span))
     _readable_benign(language_model, harmless, Span.parse(span))

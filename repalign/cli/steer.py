@@ -117,8 +117,10 @@ def steer(
 
 def _sites(text: str, model: Any) -> list[Any]:
     """Sites as elsewhere; `middle` is every third layer of the middle half."""
+    from repalign.models.selecting import parse_sites
+
     if text != "middle":
-        return options.parse_sites(text, model)
+        return parse_sites(text, model)
     sites = model.sites()
     quarter = len(sites) // 4
     return sites[quarter : len(sites) - quarter : 3] or sites[len(sites) // 2 :][:1]

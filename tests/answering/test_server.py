@@ -22,6 +22,9 @@ from repalign.models import LanguageModel
 QUESTIONS = ["What is the capital of France?", "Name a colour of the sky."]
 PATIENCE = 90.0  # seconds
 
+# It takes a minute to start; what is said over the line is tested with servers of our own.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(smollm2: LanguageModel) -> Path:

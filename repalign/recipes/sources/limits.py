@@ -1,0 +1,120 @@
+"""Preference pairs of HonestLLM's two stages (2406.00380), from the base's own answers.
+
+The authors' answers come from many models and their grades from GPT-4. Here the base answers
+plainly and with curiosity-driven prompting, and any judge of `repalign.judges` rules.
+"""
+
+from collections.abc import Sequence
+
+from repalign.answering import Local, Respondent, Settings, answers
+from repalign.datasets.limits import requests
+from repalign.errors import InputError, unknown
+from repalign.evaluation.limits import case
+from repalign.examples import Example, limited
+from repalign.judges import RUBRICS, ByModel, Judge, Words
+from repalign.knowledge.curiosity import three_calls
+from repalign.knowledge.preference_sets import MOST, STAGES, THRESHOLD, Rated, preferences
+from repalign.models import LanguageModel
+from repalign.recipes.sources.made import Made, Making
+
+
+def make(
+    making: Making,
+    stage: str = "honest",
+    count: int = 48,
+    samples: int = 4,
+    threshold: float = THRESHOLD,
+    judge: str = "base",
+    max_new_tokens: int = 96,
+    most: int = MOST,
+) -> Made:
+    """Answer requests that exceed an assistant, have the answers judged, and pair them.
+
+    Args:
+        making: with what.
+        stage: `honest`, the first; `quality`, the second; `direct`, both together.
+        count: requests.
+        samples: plain answers to each; one of curiosity-driven prompting stands beside them.
+        threshold: grade from which on an honest answer is chosen in the second stage, 1 to 10.
+        judge: who grades: `base`, the model that is trained, or another by hub id or folder.
+            Whether an answer is honest is ruled by words.
+        max_new_tokens: length of an answer.
+        most: pairs of a stage at most.
+
+    Raises:
+        InputError: a stage that does not exist or finds no pair, or nobody answers.
+    """
+    if stage not in STAGES:
+        raise unknown("stage", stage, STAGES)
+    who = Local(making.model)
+    prompts = limited(requests(), count, making.seed)
+    said = _answers(making, who, prompts, samples, max_new_tokens)
+    honest = _rulings(making, Words(), "admits", prompts, said)
+    graded: dict[tuple[int, int], float | None] = {}
+    if stage != "honest":
+        worth = [place for place, value in honest.items() if value is not None and value > 0.5]
+        ruler = ByModel(who if judge == "base" else Local(LanguageModel.load(judge)))
+        graded = _rulings(making, ruler, "h2", prompts, said, worth)
+    rated = [
+        Rated(prompts[place], text, honest[place, number], graded.get((place, number)))
+        for place, texts in enumerate(said)
+        for number, text in enumerate(texts)
+    ]
+    if not rated:
+        raise InputError(f"None of the {len(prompts)} requests was answered.")
+    rows = preferences(rated, stage, threshold=threshold, most=most, seed=making.seed)
+    return Made(
+        rows,
+        {
+            "requests": len(prompts),
+            "answers": len(rated),
+            "honest answers": sum(one.honest is not None and one.honest > 0.5 for one in rated),
+            "graded answers": sum(one.quality is not None for one in rated),
+            "pairs": len(rows),
+        },
+    )
+
+
+def _answers(
+    making: Making,
+    who: Respondent,
+    prompts: Sequence[Example],
+    samples: int,
+    max_new_tokens: int,
+) -> list[list[str]]:
+    """The texts that came, for each prompt: sampled ones, and the merged one of three calls."""
+    settings = Settings(samples, 1.0, max_new_tokens, making.seed)
+    with making.progress("answers to requests") as progress:
+        plain = answers(who, prompts, settings, keep=making.keep("limits-plain"), progress=progress)
+    once = Settings(max_new_tokens=max_new_tokens)
+
+    def ask(some: Sequence[Example], what: str) -> list:
+        with making.progress(f"curiosity: {what}") as progress:
+            return answers(who, some, once, keep=making.keep(f"limits-{what}"), progress=progress)
+
+    curious = three_calls(prompts, ask)
+    return [
+        [text for text in (*(one.text for one in replies), three.merged) if text and text.strip()]
+        for replies, three in zip(plain, curious, strict=True)
+    ]
+
+
+def _rulings(
+    making: Making,
+    judge: Judge,
+    rubric: str,
+    prompts: Sequence[Example],
+    said: Sequence[Sequence[str]],
+    only: Sequence[tuple[int, int]] | None = None,
+) -> dict[tuple[int, int], float | None]:
+    """By place of the prompt and number of the answer; None where there is no ruling."""
+    every = [(place, number) for place, texts in enumerate(said) for number in range(len(texts))]
+    places = every if only is None else list(only)
+    cases = [case(prompts[place], said[place][number]) for place, number in places]
+    if not cases:
+        return {}
+    with making.progress(f"{rubric}: judged by {judge.name}") as progress:
+        rulings = judge.rules(
+            RUBRICS[rubric], cases, keep=making.keep(f"limits-{rubric}"), progress=progress
+        )
+    return {place: one.value for place, one in zip(places, rulings, strict=True)}
