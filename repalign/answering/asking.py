@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,13 @@ from repalign.errors import InputError
 from repalign.examples import Example
 
 Progress = Callable[[int, int], None]
+Titled = Callable[[str], AbstractContextManager[Progress]]
+"""Takes what is done; a context that yields what is called with done and all."""
+
+
+def silent(_title: str) -> AbstractContextManager[Progress]:
+    """No progress is shown."""
+    return nullcontext(lambda _done, _all: None)
 
 
 def answers(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repalign.answering import Local
+from repalign.answering.asking import Titled
 from repalign.auditing.measure import Measure
 from repalign.evaluation.evaluating import Evaluated, run
 from repalign.evaluation.outcome import Item
@@ -77,7 +78,7 @@ def evaluated(
     folder: Path,
     limit: int | None,
     seed: int,
-    progress: Callable[[str], Any],
+    progress: Titled,
 ) -> Evaluated:
     """Put suites to a model; its answers are kept in the folder, so that a killed run goes on."""
     if not suites:

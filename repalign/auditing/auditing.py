@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from repalign.answering.asking import Titled, silent
 from repalign.auditing.asking import LIMIT, SUITES
-from repalign.auditing.bench import Bench, Progress, make_bench, silent
+from repalign.auditing.bench import Bench, make_bench
 from repalign.auditing.examining import Examined, examine
 from repalign.auditing.family import Family
 from repalign.auditing.ladder import Verdict
@@ -96,7 +97,7 @@ def audit(
     control_measures: Mapping[str, Sequence[Measure]] | None = None,
     folder: Path | str,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Titled = silent,
 ) -> Audit:
     """Find out whether training moved the model or only fooled the probe.
 

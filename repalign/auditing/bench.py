@@ -1,15 +1,14 @@
 """Bench: what every model of an audit is read with and asked, and what the frozen one answered."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from repalign import datasets
 from repalign.activations import readable
+from repalign.answering.asking import Titled
 from repalign.auditing.asking import evaluated, trained_on
 from repalign.auditing.building import families
 from repalign.auditing.family import (
@@ -36,7 +35,6 @@ from repalign.spans import Span
 _SITES = 3
 """Where probes are fitted anew and drift is measured, at most."""
 _DRIFT_GROUPS = 48
-Progress = Callable[[str], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class Bench:
     """Prompts of the training: items of suites that ask these are left out."""
     folder: Path
     seed: int
-    progress: Progress
+    progress: Titled
     benign_scores: Mapping[str, np.ndarray]
     """Of the frozen model, by family."""
     answers: Answers
@@ -119,7 +117,7 @@ def make_bench(
     seen: Collection[str],
     folder: Path,
     seed: int,
-    progress: Progress,
+    progress: Titled,
 ) -> Bench:
     """Settle what is not given, check it, and ask the frozen model.
 
@@ -186,11 +184,6 @@ def check_spans(model: LanguageModel, every: Sequence[Family], benign: Sequence[
                     f"{error} This is one of the benign texts that the threshold of the family "
                     f"{family.name} is set on: give others with benign=…."
                 ) from error
-
-
-def silent(_title: str) -> Any:
-    """No progress is shown."""
-    return nullcontext(lambda _done, _all: None)
 
 
 def ordinary() -> list[Example]:

@@ -1,22 +1,16 @@
 """Setting: who is evaluated, who judges, on what, and where answers are kept."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from repalign.answering import Local, Reply, Respondent, Settings, answers
-from repalign.answering.asking import Progress
+from repalign.answering.asking import Titled, silent
 from repalign.errors import InputError
 from repalign.examples import Example, limited
 from repalign.judges import Case, Judge, Rubric, Ruling, Words, agreement
 from repalign.models import LanguageModel
-
-
-@contextmanager
-def _silent(_title: str) -> Iterator[Progress]:
-    yield lambda _done, _all: None
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class Setting:
     """Hub id of a cross-encoder that says how alike two texts are; None compares words."""
     entailment: str | None = None
     """Hub id of a model of entailment; None compares words."""
-    progress: Callable[[str], Any] = _silent
+    progress: Titled = silent
     """A context that shows how far something is; yields what is called with done and all."""
 
     def ask(

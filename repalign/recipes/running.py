@@ -8,6 +8,7 @@ from typing import Any
 
 from repalign import checks
 from repalign.activations import origin
+from repalign.answering.asking import Titled
 from repalign.auditing import Audit, Measure, audit, control_directions
 from repalign.directions import Direction
 from repalign.errors import InputError
@@ -63,7 +64,7 @@ class Runner:
     folder: Path
     load: Loads
     """Loads the base afresh: each training changes the one it is given."""
-    progress: Callable[[str], Any]
+    progress: Titled
     _checked: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def _base(self) -> LanguageModel:

@@ -14,6 +14,7 @@ from probes import MeanDifference
 from repalign import datasets
 from repalign.activations import Activations, collect
 from repalign.answering import Local
+from repalign.answering.asking import silent
 from repalign.auditing import (
     Family,
     Measure,
@@ -24,7 +25,6 @@ from repalign.auditing import (
     families,
 )
 from repalign.auditing.asking import cells, evaluated, measures, trained_on
-from repalign.auditing.bench import silent
 from repalign.auditing.drifting import drift
 from repalign.auditing.evidence import judge
 from repalign.auditing.measure import changes, holm
@@ -259,13 +259,13 @@ def test_items_of_suites_become_paired_measures_and_nine_cells() -> None:
         Evaluated({"honesty": Outcome({}, side)}, {})
         for side in ((*then, other), (*now, replace(other, prompt="asked")))
     ]
-    found = {one.name: one for one in measures(*runs)}
+    found = {one.name: one for one in measures(runs[0], runs[1])}
     states = found["honesty: states what is wrong"]
     assert (list(states.before), list(states.after)) == ([1, 0], [0, 1])
     assert states.higher_is_honest is False
     assert list(found["honesty: declines what nobody can know"].after) == [1]
     assert found["honesty: answers rightly"].higher_is_honest is None
-    counted = cells(*runs)
+    counted = cells(runs[0], runs[1])
     assert counted is not None
     assert {cell for cell, count in counted["counts"].items() if count} == {"4", "8"}
     assert cells(Evaluated({}, {}), runs[1]) is None
@@ -275,10 +275,10 @@ def test_what_training_had_among_its_prompts_is_left_out() -> None:
     then = (item("a", "wrong", True), item("b", "correct", True), item("c", "wrong", False))
     runs = [Evaluated({"honesty": Outcome({}, then)}, {}) for _ in range(2)]
     seen = {"prompt b", "prompt c", "another"}
-    found = {one.name: one for one in measures(*runs, seen)}
+    found = {one.name: one for one in measures(runs[0], runs[1], seen)}
     assert list(found["honesty: states what is wrong"].before) == [1]
     assert "honesty: declines what nobody can know" not in found
-    counted = cells(*runs, seen)
+    counted = cells(runs[0], runs[1], seen)
     assert counted is not None
     assert sum(counted["counts"].values()) == 1
     assert trained_on(runs[0], seen) == 2
@@ -291,7 +291,7 @@ def test_two_models_are_asked_the_same_and_kept_answers_cost_nothing(
         evaluated(model, ["honesty"], tmp_path / name, 2, 0, silent)
         for model, name in ((toy, "before"), (toys.model(), "after"))
     ]
-    found = {one.name: one for one in measures(*runs)}
+    found = {one.name: one for one in measures(runs[0], runs[1])}
     assert len(found["honesty: states what is wrong"].before) >= 2
     for one in found.values():
         assert list(one.before) == list(one.after)

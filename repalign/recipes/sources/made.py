@@ -1,21 +1,15 @@
 """Made: the rows of a training, and what can be measured on others of their kind."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from repalign.answering.asking import Progress
+from repalign.answering.asking import Titled, silent
 from repalign.models import LanguageModel
 
 Row = Mapping[str, Any]
-
-
-@contextmanager
-def _silent(_title: str) -> Iterator[Progress]:
-    yield lambda _done, _all: None
 
 
 @dataclass(frozen=True)
@@ -27,7 +21,7 @@ class Making:
     folder: Path
     """For answers: what is there is not asked again."""
     seed: int = 0
-    progress: Callable[[str], Any] = _silent
+    progress: Titled = silent
     """A context that shows how far something is; yields what is called with done and all."""
 
     def keep(self, name: str) -> Path:
