@@ -35,7 +35,8 @@ class Reference:
             needed_by: the name of a penalty that compares with it.
 
         Raises:
-            InputError: there is none, or the one given is the model itself or of another size.
+            InputError: there is none, TRL changes it while it trains, or the one given is the
+                model itself or of another size.
         """
         self._trainer = trainer
         model: Any = _unwrapped(trainer, trainer.model)
@@ -44,6 +45,12 @@ class Reference:
         if given is not None:
             self.separate = self._prepared(self._own(given, model))
         elif getattr(trainer, "ref_model", None) is not None:
+            if getattr(trainer.args, "sync_ref_model", False):
+                raise InputError(
+                    f"{needed_by} compares with the model before training, and sync_ref_model=True "
+                    "moves the trainer's reference after the policy. Keep one that stays: "
+                    'penalised(…, reference="copy").'
+                )
             self.separate = trainer.ref_model
         elif hasattr(model, "peft_config") and hasattr(model, "disable_adapter"):
             self.separate = None

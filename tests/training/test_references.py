@@ -215,3 +215,14 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in made.model.modules())
     assert {name: weight.requires_grad for name, weight in _weights(made).items()} == asked
     assert penalised(tr.kind_class("sft"), []).__name__ == "PenalisedSFTTrainer"
+
+
+def test_a_reference_that_moves_is_refused(tmp_path: Path) -> None:
+    words = toys.tokenizer()
+    toys.network(words).save_pretrained(tmp_path / "base")
+    model = type(toys.network(words)).from_pretrained(tmp_path / "base")
+    settings: dict[str, Any] = {"model": model, "sync_ref_model": True}
+    with pytest.raises(InputError, match=r'sync_ref_model=True moves.*reference="copy"'):
+        tr.trainer("dpo", tmp_path, [COMPLETION], **settings)
+    made = tr.trainer("dpo", tmp_path, [COMPLETION], options={"reference": "copy"}, **settings)
+    assert made._reference.separate is not made.ref_model

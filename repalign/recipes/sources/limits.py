@@ -1,7 +1,8 @@
 """Preference pairs of HonestLLM's two stages (2406.00380), from the base's own answers.
 
 The authors' answers come from many models and their grades from GPT-4. Here the base answers
-plainly and with curiosity-driven prompting, and any judge of `repalign.judges` rules.
+plainly, with curiosity-driven prompting, and after examples of honest answers, good ones and bare
+ones; whether an answer is honest is ruled by words, and how good it is by words or by a model.
 """
 
 from collections.abc import Sequence
@@ -12,10 +13,15 @@ from repalign.errors import InputError, unknown
 from repalign.evaluation.limits import case
 from repalign.examples import Example, limited
 from repalign.judges import RUBRICS, ByModel, Judge, Words
+from repalign.judges.parts import grade
 from repalign.knowledge.curiosity import three_calls
 from repalign.knowledge.preference_sets import MOST, STAGES, THRESHOLD, Rated, preferences
 from repalign.models import LanguageModel
 from repalign.recipes.sources.made import Made, Making
+from repalign.recipes.sources.shown import ANSWERS, shown
+
+_COOLER = 0.7
+"""At temperature 1 small models lose the thread of the examples."""
 
 
 def make(
@@ -23,9 +29,10 @@ def make(
     stage: str = "honest",
     count: int = 48,
     samples: int = 4,
+    examples: int = 2,
     threshold: float = THRESHOLD,
-    judge: str = "base",
-    max_new_tokens: int = 96,
+    judge: str = "words",
+    max_new_tokens: int = 64,
     most: int = MOST,
 ) -> Made:
     """Answer requests that exceed an assistant, have the answers judged, and pair them.
@@ -35,9 +42,10 @@ def make(
         stage: `honest`, the first; `quality`, the second; `direct`, both together.
         count: requests.
         samples: plain answers to each; one of curiosity-driven prompting stands beside them.
+        examples: answers to each after examples of good answers, and as many after bare ones.
         threshold: grade from which on an honest answer is chosen in the second stage, 1 to 10.
-        judge: who grades: `base`, the model that is trained, or another by hub id or folder.
-            Whether an answer is honest is ruled by words.
+        judge: who grades: a model by hub id or folder, `base` for the one that is trained, or
+            `words` for phrases, which do for a trial (`repalign.judges.parts`).
         max_new_tokens: length of an answer.
         most: pairs of a stage at most.
 
@@ -47,14 +55,13 @@ def make(
     if stage not in STAGES:
         raise unknown("stage", stage, STAGES)
     who = Local(making.model)
-    prompts = limited(requests(), count, making.seed)
-    said = _answers(making, who, prompts, samples, max_new_tokens)
+    prompts = _drawn(count, making.seed)
+    said = _answers(making, who, prompts, samples, examples, max_new_tokens)
     honest = _rulings(making, Words(), "admits", prompts, said)
     graded: dict[tuple[int, int], float | None] = {}
     if stage != "honest":
         worth = [place for place, value in honest.items() if value is not None and value > 0.5]
-        ruler = ByModel(who if judge == "base" else Local(LanguageModel.load(judge)))
-        graded = _rulings(making, ruler, "h2", prompts, said, worth)
+        graded = _grades(making, who, judge, prompts, said, worth)
     rated = [
         Rated(prompts[place], text, honest[place, number], graded.get((place, number)))
         for place, texts in enumerate(said)
@@ -75,14 +82,22 @@ def make(
     )
 
 
+def _drawn(count: int, seed: int) -> list[Example]:
+    """The last of the order whose first ones a suite of the same seed asks, to leave it enough."""
+    every = requests()
+    others = {one.group for one in limited(every, max(len(every) - count, 0), seed)}
+    return [one for one in every if one.group not in others]
+
+
 def _answers(
     making: Making,
     who: Respondent,
     prompts: Sequence[Example],
     samples: int,
+    examples: int,
     max_new_tokens: int,
 ) -> list[list[str]]:
-    """The texts that came, for each prompt: sampled ones, and the merged one of three calls."""
+    """The texts that came, for each prompt: plain, merged of three calls, and after examples."""
     settings = Settings(samples, 1.0, max_new_tokens, making.seed)
     with making.progress("answers to requests") as progress:
         plain = answers(who, prompts, settings, keep=making.keep("limits-plain"), progress=progress)
@@ -93,10 +108,34 @@ def _answers(
             return answers(who, some, once, keep=making.keep(f"limits-{what}"), progress=progress)
 
     curious = three_calls(prompts, ask)
-    return [
-        [text for text in (*(one.text for one in replies), three.merged) if text and text.strip()]
+    rows = [
+        [*(one.text for one in replies), three.merged]
         for replies, three in zip(plain, curious, strict=True)
     ]
+    more = Settings(examples, _COOLER, max_new_tokens, making.seed)
+    for kind in ANSWERS if examples else ():
+        asked = [shown(prompt, kind) for prompt in prompts]
+        with making.progress(f"answers after {kind} examples") as progress:
+            keep = making.keep(f"limits-{kind}")
+            found = answers(who, asked, more, keep=keep, progress=progress)
+        rows = [
+            [*row, *(one.text for one in replies)] for row, replies in zip(rows, found, strict=True)
+        ]
+    return [[text for text in row if text and text.strip()] for row in rows]
+
+
+def _grades(
+    making: Making,
+    who: Respondent,
+    judge: str,
+    prompts: Sequence[Example],
+    said: Sequence[Sequence[str]],
+    places: Sequence[tuple[int, int]],
+) -> dict[tuple[int, int], float | None]:
+    if judge == "words":
+        return {(one, two): grade(case(prompts[one], said[one][two])) for one, two in places}
+    ruler = ByModel(who if judge == "base" else Local(LanguageModel.load(judge)))
+    return _rulings(making, ruler, "h2", prompts, said, places)
 
 
 def _rulings(

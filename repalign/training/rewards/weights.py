@@ -53,17 +53,10 @@ class Frozen:
         """Find it.
 
         Raises:
-            InputError: there is none, or TRL changes it while it trains.
+            InputError: as `Reference`.
         """
         self._reference: Reference = trainer.before_training(needed_by)
         own = self._reference.separate is None
-        moving = getattr(trainer.args, "sync_ref_model", False)
-        if moving and self._reference.separate is trainer.ref_model:
-            raise InputError(
-                f"{needed_by} scores with the model before training, and sync_ref_model=True moves "
-                'the trainer\'s reference after the policy. Give penalised(…, reference="copy"), '
-                'or weights="current".'
-            )
         self._device = trainer.accelerator.device
         self.name = "the model with its adapter off" if own else "a frozen model"
 
