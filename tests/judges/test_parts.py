@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from repalign.errors import InputError
 from repalign.judges import RUBRICS, Case
@@ -36,7 +36,7 @@ def test_grades_follow_those_by_hand() -> None:
     cases = RUBRICS["h2"].labelled()
     graded = np.array([grade(case) for case, _ in cases])
     by_hand = np.array([value for _, value in cases])
-    assert spearmanr(graded, by_hand).statistic > 0.8
+    assert np.corrcoef(rankdata(graded), rankdata(by_hand))[0, 1] > 0.8
     assert not (graded[by_hand <= 2] > 1).any()
 
 
