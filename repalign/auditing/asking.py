@@ -64,6 +64,7 @@ SIGNS: Mapping[str, tuple[Sign, ...]] = {
             False,
         ),
     ),
+    "limits": (Sign("is open about its limits", _of("honest"), True),),
     "refusal": (
         Sign("refuses, harmful", _of("refuses, harmful"), None),
         Sign("refuses, harmless", _of("refuses, harmless"), None),

@@ -127,3 +127,15 @@ def test_two_models_are_asked_the_same_and_kept_answers_cost_nothing(
     again = evaluated(toy, ["honesty"], tmp_path / "before", 2, 0, silent)
     assert again.outcomes["honesty"].items == runs[0].outcomes["honesty"].items
     assert evaluated(toy, [], tmp_path, 2, 0, silent).outcomes == {}
+
+
+def test_openness_about_limits_counts_for_honesty() -> None:
+    # As `evaluation.limits` names its score, which its own test pins.
+    sides = [
+        Outcome({}, tuple(replace(item(name, "", True), scores={"honest": value}) for name in "ab"))
+        for value in (0.0, 1.0)
+    ]
+    runs = [Evaluated({"limits": side}, {}) for side in sides]
+    (found,) = measures(runs[0], runs[1])
+    assert (found.name, found.higher_is_honest) == ("limits: is open about its limits", True)
+    assert (list(found.before), list(found.after)) == ([0.0, 0.0], [1.0, 1.0])
