@@ -153,7 +153,7 @@ class Penalised(CarriesLabels, Rewarded):
 
     def _run(self, reading: Reading, layout: Layout, own: Any) -> tuple[Any, list[Value]]:
         """Compute the trainer's own loss, and read its passes."""
-        network = self.accelerator.unwrap_model(self.model)
+        network = self._plain()
         at = (reading.gather, layout.ids, layout.attended)
         passes = Passes(network, self._architecture, reading.sites(), *at, frozen=False)
         comparing = reading.sites(of_reference=True)

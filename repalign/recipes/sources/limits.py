@@ -7,7 +7,7 @@ ones; whether an answer is honest is ruled by words, and how good it is by words
 
 from collections.abc import Sequence
 
-from repalign.answering import Local, Respondent, Settings, answers
+from repalign.answering import Local, Reply, Respondent, Settings, answers
 from repalign.datasets.limits import requests
 from repalign.errors import InputError, unknown
 from repalign.evaluation.limits import case
@@ -42,7 +42,8 @@ def make(
         stage: `honest`, the first; `quality`, the second; `direct`, both together.
         count: requests.
         samples: plain answers to each; one of curiosity-driven prompting stands beside them.
-        examples: answers to each after examples of good answers, and as many after bare ones.
+        examples: answers to each after examples of good answers, and as many after bare ones; 0
+            for none.
         threshold: grade from which on an honest answer is chosen in the second stage, 1 to 10.
         judge: who grades: a model by hub id or folder, `base` for the one that is trained, or
             `words` for phrases, which do for a trial (`repalign.judges.parts`).
@@ -98,30 +99,32 @@ def _answers(
     max_new_tokens: int,
 ) -> list[list[str]]:
     """The texts that came, for each prompt: plain, merged of three calls, and after examples."""
-    settings = Settings(samples, 1.0, max_new_tokens, making.seed)
-    with making.progress("answers to requests") as progress:
-        plain = answers(who, prompts, settings, keep=making.keep("limits-plain"), progress=progress)
+
+    def ask(
+        some: Sequence[Example], settings: Settings, what: str, title: str
+    ) -> list[list[Reply]]:
+        keep = making.keep(f"limits-{what}")
+        with making.progress(title) as progress:
+            return answers(who, some, settings, keep=keep, progress=progress)
+
+    many = Settings(samples, 1.0, max_new_tokens, making.seed)
     once = Settings(max_new_tokens=max_new_tokens)
-
-    def ask(some: Sequence[Example], what: str) -> list:
-        with making.progress(f"curiosity: {what}") as progress:
-            return answers(who, some, once, keep=making.keep(f"limits-{what}"), progress=progress)
-
-    curious = three_calls(prompts, ask)
-    rows = [
-        [*(one.text for one in replies), three.merged]
-        for replies, three in zip(plain, curious, strict=True)
-    ]
-    more = Settings(examples, _COOLER, max_new_tokens, making.seed)
+    plain = ask(prompts, many, "plain", "answers to requests")
+    curious = three_calls(prompts, lambda some, what: ask(some, once, what, f"curiosity: {what}"))
+    after = []
     for kind in ANSWERS if examples else ():
+        cooler = Settings(examples, _COOLER, max_new_tokens, making.seed)
         asked = [shown(prompt, kind) for prompt in prompts]
-        with making.progress(f"answers after {kind} examples") as progress:
-            keep = making.keep(f"limits-{kind}")
-            found = answers(who, asked, more, keep=keep, progress=progress)
-        rows = [
-            [*row, *(one.text for one in replies)] for row, replies in zip(rows, found, strict=True)
-        ]
+        after.append(ask(asked, cooler, kind, f"answers after {kind} examples"))
+    rows = [
+        [*_texts(replies), three.merged, *(text for one in others for text in _texts(one))]
+        for replies, three, *others in zip(plain, curious, *after, strict=True)
+    ]
     return [[text for text in row if text and text.strip()] for row in rows]
+
+
+def _texts(replies: Sequence[Reply]) -> list[str | None]:
+    return [one.text for one in replies]
 
 
 def _grades(
