@@ -113,12 +113,14 @@ def times(folder: str, checkpointing: bool, rows: int, rounds: int) -> dict[str,
     return seconds
 
 
-def training(kind: str, folder: str, checkpointing: bool, rows: int) -> Callable[[], Any]:
+def training(
+    kind: str, folder: str, checkpointing: bool, rows: int, steps: int
+) -> Callable[[], Any]:
     """Returns the work that takes memory: loading the model, and a few steps."""
 
     def work() -> None:
         made = trainer(kind, folder, checkpointing, rows)
-        found = batches(made, 4)
+        found = batches(made, steps)
         step(made, found[0])
         measuring.reset_peak()
         for batch in found:
@@ -127,9 +129,9 @@ def training(kind: str, folder: str, checkpointing: bool, rows: int) -> Callable
     return work
 
 
-def peak(kind: str, folder: str, checkpointing: bool, rows: int) -> float:
+def peak(kind: str, folder: str, checkpointing: bool, rows: int, steps: int) -> float:
     """Peak memory of a trainer in a process of its own, in MB."""
-    arguments = (kind, folder, checkpointing, rows)
+    arguments = (kind, folder, checkpointing, rows, steps)
     if torch.cuda.is_available():
         return measuring.apart(_on_gpu, *arguments)
     return measuring.added_memory(training, *arguments)
@@ -139,10 +141,10 @@ def main() -> None:
     """Measure and write results/training.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--rows", type=int, default=2, help="pairs in a batch")
-    parser.add_argument("--smoke", action="store_true", help="three rounds; nothing is written")
+    parser.add_argument("--rows", type=int, default=1, help="pairs in a batch")
+    parser.add_argument("--smoke", action="store_true", help="one round; nothing is written")
     options = parser.parse_args()
-    rounds = 3 if options.smoke else options.rounds
+    rounds, steps = (1, 1) if options.smoke else (options.rounds, 4)
     outcome: dict[str, Any] = {
         "machine": measuring.machine(),
         "rounds": rounds,
@@ -154,7 +156,7 @@ def main() -> None:
         for checkpointing in (True, False):
             arguments = (folder, checkpointing, options.rows)
             # Memory first, before this process holds models of its own.
-            memory = {kind: peak(kind, *arguments) for kind in KINDS}
+            memory = {kind: peak(kind, *arguments, steps) for kind in KINDS}
             seconds = times(*arguments, rounds)
             outcome["rows"]["checkpointing" if checkpointing else "no checkpointing"] = {
                 kind: {
