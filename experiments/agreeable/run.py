@@ -87,6 +87,7 @@ SETTINGS: Mapping[str, Setting] = {
     "honest 4 false rows": Setting("honest", 4.0, 0.02, **FALSE_ROWS),
     "random 4 false rows": Setting("random", 4.0, 0.02, **FALSE_ROWS),
     "retain 0.02 false rows": Setting(retain=0.02, **FALSE_ROWS),
+    "retain 0.1 false rows": Setting(retain=0.1, **FALSE_ROWS),
     "shuffled 4 false rows": Setting("shuffled", 4.0, 0.02, **FALSE_ROWS),
     "persona 4 false rows": Setting("persona", 4.0, 0.02, **FALSE_ROWS),
     "honest 2": Setting("honest", 2.0, 0.005),

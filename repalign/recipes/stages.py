@@ -199,7 +199,8 @@ def merged(model: LanguageModel, folder: Path) -> LanguageModel:
         return model
     network = network.merge_and_unload()
     where = folder / "merged"
-    network.save_pretrained(str(where))
-    model.tokenizer.save_pretrained(str(where))
+    with quiet_transformers():
+        network.save_pretrained(str(where))
+        model.tokenizer.save_pretrained(str(where))
     network.config._name_or_path = str(where)
     return LanguageModel(network, model.tokenizer, model.name, model.revision, model.allow_failed)

@@ -52,7 +52,7 @@ def test_an_example_trains_the_embedded_model(
     steps = [entry for entry in results["log"] if "loss" in entry]
     stages = results["stages"]
     assert [stage["steps"] for stage in stages] == [2] * len(stages)
-    assert len(steps) == 2 * len(stages) == (4 if name == "curriculum" else 2)
+    assert len(steps) == 2 * len(stages) == (4 if name in ("curriculum", "grpo") else 2)
     assert all(math.isfinite(entry["loss"]) for entry in steps)
     # A penalty on rows of a label logs nothing where a batch has none of them.
     assert any(LOGGED[name] in entry for entry in steps)
