@@ -19,7 +19,7 @@ lint: .venv/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-# The README's performance table: half an hour on two quiet cores, after `make bench-peers`.
+# The README's performance table: about 75 minutes on two quiet cores, after `make bench-peers`.
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.peak

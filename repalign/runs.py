@@ -25,6 +25,9 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "safetensors",
+    "trl",
+    "peft",
+    "accelerate",
 )
 
 
