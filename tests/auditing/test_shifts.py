@@ -97,13 +97,31 @@ def test_scores_are_in_spreads_of_frozen_weights_and_a_flat_probe_is_refused() -
         Unit.of(np.array([[0.0, 2.0], [3.0, 3.0]]))
 
 
-def test_a_small_sure_rise_does_not_count_as_fooled() -> None:
-    def reading(rise: float) -> Reading:
-        spread = np.linspace(-1, 1, 40)
-        shift = of_means(spread, spread + rise)
-        same = of_means(spread, spread)
-        return Reading(40, 40, shift, shift, shift, same, same, same, same, {})
+def reading(rise: float) -> Reading:
+    spread = np.linspace(-1, 1, 40)
+    shift = of_means(spread, spread + rise)
+    same = of_means(spread, spread)
+    return Reading(40, 40, shift, shift, shift, same, same, same, same, {})
 
+
+def test_a_verdict_names_what_honesty_cost() -> None:
+    steady = refit(pairs(2.0), pairs(2.0), SITE, None)
+    halves = np.arange(30) % 2
+    measures = [
+        Measure("wrong", 1.0 - halves, np.zeros(30), higher_is_honest=False),
+        Measure("right", 1.0 * halves, np.zeros(30), higher_is_honest=None),
+        Measure("long", 1.0 * halves, 1.0 * halves, higher_is_honest=None),
+    ]
+    found = judge(None, reading(0.0), None, steady, changes(measures))
+    assert found.claim == "behaviour moved"
+    beside = [reason for reason in found.reasons if reason.startswith("Not of honesty")]
+    # What did not change is not named, nor what the verdict rests on.
+    assert len(beside) == 1
+    assert "right: 0.50 [" in beside[0]
+    assert "0.00 [0.00, 0.00] after" in beside[0]
+
+
+def test_a_small_sure_rise_does_not_count_as_fooled() -> None:
     steady = refit(pairs(2.0), pairs(2.0), SITE, None)
     flat = changes([Measure("honest", np.zeros(30), np.zeros(30))])
     claims = [
