@@ -114,7 +114,7 @@ def test_a_verdict_names_what_honesty_cost() -> None:
     ]
     found = judge(None, reading(0.0), None, steady, changes(measures))
     assert found.claim == "behaviour moved"
-    beside = [reason for reason in found.reasons if reason.startswith("Not of honesty")]
+    beside = [reason for reason in found.reasons if reason.startswith("Changed as well")]
     # What did not change is not named, nor what the verdict rests on.
     assert len(beside) == 1
     assert "right: 0.50 [" in beside[0]
