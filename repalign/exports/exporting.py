@@ -13,7 +13,6 @@ from repalign.exports.vllm_lens import export_vllm_lens
 from repalign.interventions import Intervention
 from repalign.interventions.passing import Where
 from repalign.models import LanguageModel
-from repalign.models.embedded import quiet_transformers
 from repalign.sites import Site
 from repalign.storage import make_folder
 
@@ -60,7 +59,7 @@ def export(
     if path.suffix != suffix and (suffix or path.suffix in (".gguf", ".json")):
         raise InputError(f"{path} should end in {suffix or 'no suffix'} for the form {form!r}.")
     if form == "weights":
-        _save(bake(model, interventions), path)
+        make_folder(path, bake(model, interventions).save)
     elif form == "lora":
         export_lora(model, interventions, path)
     elif form == "gguf":
@@ -71,12 +70,3 @@ def export(
     if not found.passed:
         raise CheckError(f"What was written is not what the hooks do. {found}")
     return found
-
-
-def _save(model: LanguageModel, folder: Path) -> None:
-    def fill(target: Path) -> None:
-        with quiet_transformers():
-            model.network.save_pretrained(target)
-            model.tokenizer.save_pretrained(target)
-
-    make_folder(folder, fill)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from repalign import architectures
 from repalign.errors import InputError
+from repalign.models.embedded import quiet_transformers
 from repalign.models.hooking import SiteFunction, StopForward, attached
 from repalign.models.identity import weights_fingerprint
 from repalign.sites import Site
@@ -62,6 +64,12 @@ class LanguageModel:
             f"LanguageModel({self.name!r}, layers={self.n_layers}, d_model={self.d_model}, "
             f"device={self.device}, dtype={self.dtype})"
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the weights and the tokenizer into a folder, from which `load` reads them."""
+        with quiet_transformers():
+            self.network.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
     @property
     def n_layers(self) -> int:

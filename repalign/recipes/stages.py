@@ -197,10 +197,9 @@ def merged(model: LanguageModel, folder: Path) -> LanguageModel:
     network = model.network
     if not hasattr(network, "merge_and_unload"):
         return model
-    network = network.merge_and_unload()
+    given = model.tokenizer, model.name, model.revision, model.allow_failed
+    whole = LanguageModel(network.merge_and_unload(), *given)
     where = folder / "merged"
-    with quiet_transformers():
-        network.save_pretrained(str(where))
-        model.tokenizer.save_pretrained(str(where))
-    network.config._name_or_path = str(where)
-    return LanguageModel(network, model.tokenizer, model.name, model.revision, model.allow_failed)
+    whole.save(where)
+    whole.network.config._name_or_path = str(where)
+    return whole
