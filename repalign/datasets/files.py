@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from repalign.errors import InputError, MissingExtraError
@@ -183,14 +184,6 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
     return table
 
 
-def _read_csv(path: Path) -> Table:
-    return _read_delimited(path, ",")
-
-
-def _read_tsv(path: Path) -> Table:
-    return _read_delimited(path, "\t")
-
-
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     cells = dict(pairs)
     if len(cells) < len(pairs):
@@ -294,8 +287,8 @@ def _read_parquet(path: Path) -> Table:
 
 
 READERS: Mapping[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".csv": partial(_read_delimited, delimiter=","),
+    ".tsv": partial(_read_delimited, delimiter="\t"),
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".parquet": _read_parquet,
