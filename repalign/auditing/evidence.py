@@ -131,7 +131,8 @@ def _of_behaviour(counted: Sequence[Change], evidence: Evidence) -> list[str]:
 def _beside(changes: Sequence[Change]) -> list[str]:
     """What moved and is no matter of honesty: who declines everything states nothing wrong."""
     return [
-        f"Changed as well, with no part in the verdict: {one.name}: {_change(one.shift)}."
+        f"Changed as well, with no part in the verdict and p not corrected: {one.name}: "
+        f"{_change(one.shift)}, p {one.p:.3g}."
         for one in changes
         if one.higher_is_honest is None and (one.shift.rose or one.shift.fell) and one.p < LEVEL
     ]
