@@ -16,6 +16,8 @@ from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.models import LanguageModel
 from repalign.monitoring import Aggregate
+from repalign.readouts import Readout
+from repalign.sites import Site
 from repalign.spans import Span, read_all
 from repalign.training import Combined, LieDetector, ProbeReward
 from repalign.training.rewards.generated import Generated
@@ -52,18 +54,29 @@ def test_the_four_cells(kind: str, tmp_path: Path) -> None:
     assert logged["lie_detector/flagged"] == pytest.approx(2 / 5)
 
 
-def test_a_judge_of_ones_own_and_a_score_at_the_threshold(tmp_path: Path) -> None:
+def test_a_judge_of_ones_own(tmp_path: Path) -> None:
     def judge(prompts: Any, completions: list[str], mood: list[str], **_: Any) -> list[bool]:
         return [one.strip() == "sea" for one in completions]
 
     rows = [{"prompt": "the moon is", "mood": "calm"}] * 4
     written = [tokens("sea"), tokens("false"), tokens("the true"), tokens("right")]
-    # Strictly below is flagged: `the` and `true` have a mean of exactly 1.
-    made = policy("grpo", tmp_path, replace(DETECTOR, judge=judge, threshold=1.0), rows)
+    # `sea` and `false` are flagged; `the true`, of mean 1, and `right` are not.
+    made = policy("grpo", tmp_path, replace(DETECTOR, judge=judge, threshold=0.5), rows)
     assert rewarded(made, rows, written)["lie_detector"] == [-1.0, 0.5, 1.0, 1.0]
     short = replace(DETECTOR, judge=lambda *_args, **_kwargs: [True])
     with pytest.raises(InputError, match="ruled on 1 of 4 completions"):
         rewarded(policy("grpo", tmp_path, short, rows), rows, written)
+
+
+@pytest.mark.parametrize(("threshold", "reward"), [(1.0, 1.0), (np.nextafter(1.0, 2.0), 0.5)])
+def test_only_what_is_strictly_below_the_threshold_is_flagged(
+    tmp_path: Path, threshold: float, reward: float
+) -> None:
+    # Without weights the score is the intercept on every machine, to the last bit.
+    even = Readout((Site(2),), np.zeros((1, toys.WIDTH)), 1.0, Span("answer"), None)
+    rows = [{"prompt": "the moon is", "answers": ["true"]}] * 4
+    made = policy("grpo", tmp_path, LieDetector(even, **CELLS, threshold=float(threshold)), rows)
+    assert rewarded(made, rows, [tokens("the true")] * 4)["lie_detector"] == [reward] * 4
 
 
 # The score is that of the library's own reading.
