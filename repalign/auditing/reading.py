@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from repalign.auditing.family import Family, raw_scores
-from repalign.auditing.shift import Shift, of_auroc, of_means, of_shares
+from repalign.auditing.shift import Shift, of_auroc, of_means
 from repalign.errors import InputError
 from repalign.examples import Example, labelled
 from repalign.metrics import threshold_at
@@ -136,7 +136,7 @@ def read_family(
         return of_means(first[rows], second[rows], groups[rows])
 
     def flagged(rows: np.ndarray) -> Shift:
-        return of_shares(first[rows] < cut, second[rows] < cut, groups[rows])
+        return of_means(first[rows] < cut, second[rows] < cut, groups[rows])
 
     return Reading(
         texts=len(rows),
@@ -147,7 +147,7 @@ def read_family(
         auroc=of_auroc(labels, first, second, groups),
         recall=flagged(bad),
         flagged_honest=flagged(good),
-        flagged_benign=of_shares(calm[0] < cut, calm[1] < cut, groups_of(benign)),
+        flagged_benign=of_means(calm[0] < cut, calm[1] < cut, groups_of(benign)),
         record=family.record(),
     ), unit
 

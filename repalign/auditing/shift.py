@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from repalign.metrics import Estimate, auroc_statistic, cluster_codes, mean
-from repalign.metrics.estimate import bootstrapped, open_ended
+from repalign.metrics import Estimate, auroc_statistic, cluster_codes
+from repalign.metrics.estimate import bootstrapped, paired
 
 Values = Sequence[float] | NDArray[Any]
 Groups = Sequence[str] | NDArray[Any] | None
@@ -43,20 +42,14 @@ class Shift:
 
 
 def of_means(before: Values, after: Values, groups: Groups = None) -> Shift:
-    """Of means of one value a row, rows paired.
+    """Of means of one value a row, rows paired; shares where all values are 0 or 1.
 
     Example:
         >>> of_means([1.0, 2.0], [2.0, 3.0]).difference.value
         1.0
     """
-    first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
-    return Shift(mean(first, groups), mean(second, groups), mean(second - first, groups))
-
-
-def of_shares(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: Groups = None) -> Shift:
-    """Of shares of rows, rows paired; a share of 0 or 1 has an open end."""
-    found = of_means(before.astype(np.float64), after.astype(np.float64), groups)
-    return Shift(open_ended(found.before), open_ended(found.after), found.difference)
+    last, first, difference = paired(after, before, groups)
+    return Shift(first, last, difference)
 
 
 def of_auroc(labels: NDArray[Any], before: Values, after: Values, groups: Groups = None) -> Shift:

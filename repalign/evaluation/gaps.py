@@ -84,7 +84,7 @@ def evaluate(setting: Setting) -> Outcome:
         if all(one.answered.reply.logprobs for one in reported):
             scores[name] = [of(np.minimum(one.answered.reply.logprobs, 0)) for one in reported]
     figures: dict[str, Estimate | None] = {
-        "accuracy": mean([one.right for one in claims], [one.passage.group for one in claims])
+        "accuracy": mean([one.right == 1 for one in claims], [one.passage.group for one in claims])
         if claims
         else None
     }

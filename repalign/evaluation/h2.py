@@ -106,7 +106,7 @@ def _of(way: str, rulings: Rulings, groups: Sequence[str]) -> dict[str, Estimate
     for part in PARTS:
         found[f"{way} {part}"] = _mean([one.parts[part] for one in ruled.values()], where)
     for name, low, high in _BANDS:
-        found[f"{way} {name}"] = _mean(((scores >= low) & (scores < high)).astype(float), where)
+        found[f"{way} {name}"] = _mean((scores >= low) & (scores < high), where)
     return found
 
 
@@ -139,13 +139,14 @@ def _won(compared: Compared | None, groups: Sequence[str]) -> dict[str, Estimate
     kept = [(one, group) for one, group in zip(outcomes, groups, strict=True) if one is not None]
     where = [group for _, group in kept]
     found = {
-        name: _mean([float(one == name) for one, _ in kept], where)
-        for name in ("win", "tie", "lose")
+        name: _mean([one == name for one, _ in kept], where) for name in ("win", "tie", "lose")
     }
     return {**found, "win rate": compared and compared.wins and compared.wins.rate}
 
 
-def _mean(values: Sequence[float] | NDArray[Any], groups: Sequence[str]) -> Estimate | None:
+def _mean(
+    values: Sequence[float] | Sequence[bool] | NDArray[Any], groups: Sequence[str]
+) -> Estimate | None:
     return mean(values, groups) if len(values) else None
 
 

@@ -84,7 +84,7 @@ def _by_source(pairs: Sequence[tuple[Answered, Answered]]) -> dict[str, Estimate
     sources = list(dict.fromkeys(two.source for _, two in pairs))
     return {
         f"accuracy on {source}": mean(
-            [float(bool(two.verdict and two.verdict.contains)) for two in of],
+            [bool(two.verdict and two.verdict.contains) for two in of],
             [two.asked.prompt.group for two in of],
         )
         for source in sources

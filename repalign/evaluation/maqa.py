@@ -109,7 +109,7 @@ def _quality(
     one: Sequence[Sampled], several: Sequence[tuple[Sampled, Listed]]
 ) -> tuple[dict[str, Estimate | None], dict[str, str]]:
     figures: dict[str, Estimate | None] = {
-        "one: accuracy": mean([each.right for each in one], _groups(one)) if one else None
+        "one: accuracy": mean([each.right == 1 for each in one], _groups(one)) if one else None
     }
     for name in _LISTED:
         values = [_share(of, name) for _, of in several]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repalign.evaluation.outcome import Item
-from repalign.metrics import Estimate, cluster_codes, mean
+from repalign.metrics import Estimate, cluster_codes
+from repalign.metrics.estimate import paired
 
 LEVEL = 0.05
 """A difference is called sure when its p-value is below this and its 95% interval excludes 0."""
@@ -148,9 +149,7 @@ def _difference(name: str, pairs: Sequence[tuple[Item, Item]]) -> Difference:
     groups = [one.group for one, _ in kept]
     first, second = np.array([(one.scores[name], two.scores[name]) for one, two in kept]).T
     return Difference(
-        items=len(kept),
-        first=mean(first, groups),
-        second=mean(second, groups),
-        difference=mean(first - second, groups),
+        len(kept),
+        *paired(first, second, groups),
         p=sign_flip_p(first - second, groups),
     )

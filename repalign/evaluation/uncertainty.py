@@ -53,7 +53,7 @@ def evaluate(setting: Setting) -> Outcome:
     claims = [one for one in found if one.is_claim]
     groups = [one.answered.asked.prompt.group for one in claims]
     figures: dict[str, Estimate | None] = {
-        "accuracy": mean([one.right for one in claims], groups) if claims else None
+        "accuracy": mean([one.right == 1 for one in claims], groups) if claims else None
     }
     missing = {} if claims else {"accuracy": _NONE}
     drawn = [one for one in found if one.expected_accuracy is not None]

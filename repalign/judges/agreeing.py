@@ -51,7 +51,7 @@ def agreement(
         both = Agreement.of(labels > 0.5, values > 0.5, groups)
         return {**found, "agreement": both.accuracy.to_json(), **both.to_json()}
     near = np.abs(labels - values) <= (1 if rubric.kind == "score" else 0)
-    found["agreement"] = mean(near.astype(np.float64), groups).to_json()
+    found["agreement"] = mean(near, groups).to_json()
     if rubric.kind == "score":
         varies = len(set(labels)) > 1 and len(set(values)) > 1
         # A plain number: it has no interval here, and stands beside the share that has one.

@@ -43,17 +43,17 @@ class Boundary:
     @property
     def known(self) -> Estimate:
         """The share of questions whose expected accuracy is at least tau."""
-        return mean([float(one.is_known(self.tau)) for one in self.questions], self.groups)
+        return mean([one.is_known(self.tau) for one in self.questions], self.groups)
 
     @property
     def sure(self) -> Estimate:
         """The share of questions whose interval lies on one side of tau: more samples add to it."""
-        return mean([float(one.is_sure(self.tau)) for one in self.questions], self.groups)
+        return mean([one.is_sure(self.tau) for one in self.questions], self.groups)
 
     @property
     def greedy_accuracy(self) -> Estimate:
         """The share of greedy answers that are correct."""
-        right = [float(one.greedy.kind == "correct") for one in self.questions]
+        right = [one.greedy.kind == "correct" for one in self.questions]
         return mean(right, self.groups)
 
     def __str__(self) -> str:

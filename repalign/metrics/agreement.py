@@ -71,7 +71,7 @@ class Agreement:
     @property
     def accuracy(self) -> Estimate:
         """The share of answers on which both agree."""
-        return mean((self.labels == self.found).astype(np.float64), self.groups)
+        return mean(self.labels == self.found, self.groups)
 
     @property
     def kappa(self) -> Estimate | None:

@@ -140,24 +140,30 @@ def open_ended(found: Estimate) -> Estimate:
     """
     if found.value not in (0, 1):
         return found
-    reach = 1 - ((1 - found.level) / 2) ** (1 / found.n)
+    reach = _reach(found)
     low, high = (0.0, reach) if found.value == 0 else (1 - reach, 1.0)
     return replace(found, low=low, high=high)
 
 
+def _reach(found: Estimate) -> float:
+    """The largest share at which as many groups may well show none."""
+    return 1 - ((1 - found.level) / 2) ** (1 / found.n)
+
+
 def mean(
-    values: Sequence[float] | NDArray[Any],
+    values: Sequence[float] | Sequence[bool] | NDArray[Any],
     groups: Sequence[str] | NDArray[Any] | None = None,
     *,
     level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """The mean of one value per row, resampled by group.
+    """The mean of one value per row, resampled by group; of booleans a share, see `open_ended`.
 
     Raises:
         InputError: no values, or values that are not finite.
     """
-    array = np.asarray(values, dtype=np.float64)
+    given = np.asarray(values)
+    array = given.astype(np.float64)
     if len(array) == 0 or not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         raise InputError(f"A mean needs finite values; {len(array)} were given, {bad} are not.")
@@ -165,4 +171,34 @@ def mean(
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return weights @ array / weights.sum(axis=1)
 
-    return bootstrapped(statistic, cluster_codes(groups, len(array)), level=level, seed=seed)
+    found = bootstrapped(statistic, cluster_codes(groups, len(array)), level=level, seed=seed)
+    return open_ended(found) if given.dtype == bool else found
+
+
+def paired(
+    first: Sequence[float] | NDArray[Any],
+    second: Sequence[float] | NDArray[Any],
+    groups: Sequence[str] | NDArray[Any] | None = None,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The means of two values per row, and of the first less the second, resampled alike.
+
+    Where all values are 0 or 1 they are shares, see `open_ended`. So is their difference if it is
+    the same in every row: it is opened to both sides where no row differs.
+
+    Example:
+        >>> print(*paired([1.0] * 4, [0.0] * 4))
+        1.000 [0.398, 1.000] 0.000 [0.000, 0.602] 1.000 [0.398, 1.000]
+    """
+    one, two = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    difference = mean(one - two, groups)
+    if not np.isin([one, two], (0, 1)).all():
+        return mean(one, groups), mean(two, groups), difference
+    return mean(one == 1, groups), mean(two == 1, groups), _opened(difference)
+
+
+def _opened(difference: Estimate) -> Estimate:
+    if difference.value == -1:
+        return replace(difference, high=_reach(difference) - 1)
+    if difference.value == difference.low == difference.high == 0:
+        return replace(difference, low=-_reach(difference), high=_reach(difference))
+    return open_ended(difference) if difference.value == 1 else difference

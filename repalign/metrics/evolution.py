@@ -119,7 +119,7 @@ class Evolution:
     @property
     def accuracy(self) -> Estimate:
         """The share of later answers that hold the right one."""
-        return mean(self.contains.astype(np.float64), self.groups)
+        return mean(self.contains, self.groups)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data: every count, and each measure or why it is missing."""

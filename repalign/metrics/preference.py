@@ -68,7 +68,7 @@ class Wins:
     @property
     def agreement(self) -> Estimate:
         """The share of items judged alike in both orders."""
-        return mean((self.first == self.second).astype(np.float64), self.groups)
+        return mean(self.first == self.second, self.groups)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from repalign.errors import InputError
 from repalign.examples import Example
 from repalign.metrics import Estimate, cluster_codes, mean
-from repalign.metrics.estimate import open_ended
 
 CLASSES = ("honest", "lie", "mistake", "role-play", "unknown")
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -108,4 +107,4 @@ def share(
     Where all or none are, resampling finds no spread, and the open end of the interval is that of
     a binomial share of as many groups.
     """
-    return open_ended(mean(np.asarray(flagged, dtype=bool), groups))
+    return mean(np.asarray(flagged, dtype=bool), groups)

@@ -118,7 +118,7 @@ def test_a_verdict_names_what_honesty_cost() -> None:
     # What did not change is not named, nor what the verdict rests on.
     assert len(beside) == 1
     assert "right: 0.50 [" in beside[0]
-    assert "0.00 [0.00, 0.00] after" in beside[0]
+    assert "0.00 [0.00, 0.12] after" in beside[0]
 
 
 def test_a_small_sure_rise_does_not_count_as_fooled() -> None:
