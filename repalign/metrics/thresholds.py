@@ -1,13 +1,20 @@
 """Thresholds: what scores catch at a stated share of benign texts flagged by mistake."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repalign.errors import InputError
-from repalign.metrics.estimate import RESAMPLES, Estimate, bootstrap_counts, cluster_codes
+from repalign.metrics.estimate import (
+    RESAMPLES,
+    Estimate,
+    bootstrap_counts,
+    cluster_codes,
+    open_ended,
+)
 
 Vector = Sequence[float] | NDArray[Any]
 
@@ -131,8 +138,13 @@ def held_out_recall(
         low, high = np.quantile(draws, tail)
         return Estimate(float(value), float(low), float(high), n, level)
 
+    def rate(value: float, draws: NDArray[np.float64], n: int) -> Estimate:
+        found = estimate(value, draws, n)
+        exact = open_ended(found)
+        return replace(found, low=min(found.low, exact.low), high=max(found.high, exact.high))
+
     return Threshold(
         estimate(cut, cuts, len(scores)),
-        estimate(float(np.mean(scores < cut)), rates, len(scores)),
-        estimate(float(np.mean(recall)), np.mean(recalls, axis=0), n_groups),
+        rate(float(np.mean(scores < cut)), rates, len(scores)),
+        rate(float(np.mean(recall)), np.mean(recalls, axis=0), n_groups),
     )

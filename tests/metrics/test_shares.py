@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from repalign.metrics import Estimate, mean
+from repalign.metrics import Estimate, mean, recall_at_fpr
 from repalign.metrics.estimate import paired
 
 
@@ -28,6 +28,17 @@ def test_a_mean_of_booleans_is_a_share() -> None:
 
 def test_a_mean_of_numbers_that_are_all_0_has_no_spread() -> None:
     assert _ends(mean([0.0] * 12)) == (0, 0)
+
+
+def test_what_catches_none_or_all_of_a_few_texts_is_not_sure_of_it() -> None:
+    benign = np.linspace(0, 1, 100)
+    assert _ends(recall_at_fpr(benign, [2.0] * 8, 0.05).recall) == pytest.approx((0, _end(8)))
+    found = recall_at_fpr(benign, [-1.0] * 8, 0.001)
+    assert _ends(found.recall) == pytest.approx((1 - _end(8), 1))
+    assert _ends(found.fpr) == pytest.approx((0, _end(100)))
+    # The threshold is 0 here and no share: its ends are among the texts.
+    assert found.value.value == 0
+    assert found.value.high in benign
 
 
 @pytest.mark.parametrize(
