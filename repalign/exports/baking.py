@@ -42,7 +42,7 @@ def bake(model: LanguageModel, interventions: Mapping[Site, Intervention]) -> La
         interventions: `Ablate` everywhere, `Add` and `Shift` at any site, or both.
 
     Returns:
-        A model of the same family, as fast as the first; `network.save_pretrained` saves it.
+        A model of the same family, as fast as the first; `save` writes it.
 
     Raises:
         InputError: something that weights cannot hold, or that this family's cannot: the message

@@ -197,8 +197,13 @@ def merged(model: LanguageModel, folder: Path) -> LanguageModel:
     network = model.network
     if not hasattr(network, "merge_and_unload"):
         return model
-    given = model.tokenizer, model.name, model.revision, model.allow_failed
-    whole = LanguageModel(network.merge_and_unload(), *given)
+    whole = LanguageModel(
+        network.merge_and_unload(),
+        model.tokenizer,
+        model.name,
+        model.revision,
+        model.allow_failed,
+    )
     where = folder / "merged"
     whole.save(where)
     whole.network.config._name_or_path = str(where)
