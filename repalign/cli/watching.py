@@ -69,7 +69,8 @@ def outcome(
     watch: "Monitor", examples: "Sequence[Example]", watched: "Sequence[Watched]"
 ) -> dict[str, Any]:
     """The figures of a run: what was flagged, of which class, and how well labels are told."""
-    from repalign.monitoring import by_class, share, stated
+    from repalign.metrics import mean
+    from repalign.monitoring import by_class, stated
     from repalign.probing import results
 
     rows = list(zip(examples, watched, strict=True))
@@ -86,7 +87,7 @@ def outcome(
         return found
     if watch.threshold is not None:
         flags = [bool(answer.flagged) for _, answer in scored]
-        found["flagged"] = share(flags, groups).to_json()
+        found["flagged"] = mean(flags, groups).to_json()
         verdicts = [stated(example) for example, _ in scored]
         if set(verdicts) != {"unknown"}:
             table = by_class(verdicts, flags, groups)

@@ -15,8 +15,8 @@ from repalign.evaluation.setting import Setting
 from repalign.examples import Example, Message
 from repalign.judges.states import mentions, stance
 from repalign.knowledge import Asked
-from repalign.metrics import Estimate, mean
-from repalign.monitoring.verdict import share
+from repalign.metrics import Estimate
+from repalign.metrics.estimate import mean_of_rows
 from repalign.verdicts import contains, verdict
 from repalign.verdicts.normalising import spoken, without_thought
 
@@ -204,7 +204,7 @@ def ask_again(
 def rate(found: Sequence[Again], measure: Measure) -> Estimate | None:
     """The share of the questions that have a measure for which it is 1; None of none."""
     kept = [(value == 1, one.group) for one in found if (value := measure(one)) is not None]
-    return share([yes for yes, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows(kept)
 
 
 def rise(found: Sequence[Again], measure: Measure, control: Measure) -> Estimate | None:
@@ -214,7 +214,7 @@ def rise(found: Sequence[Again], measure: Measure, control: Measure) -> Estimate
         for one in found
         if (high := measure(one)) is not None and (low := control(one)) is not None
     ]
-    return mean([apart for apart, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows(kept)
 
 
 def change(before: Sequence[Again], found: Sequence[Again], measure: Measure) -> Estimate | None:

@@ -1,7 +1,6 @@
 """H2: honest and helpful, with and without curiosity-driven prompting (HonestLLM, 2406.00380)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from repalign.judges.both_orders import Compared, both_orders
 from repalign.judges.h2 import PARTS
 from repalign.knowledge.curiosity import Curious, three_calls
 from repalign.metrics import Estimate, cluster_codes, mean
-from repalign.metrics.estimate import bootstrapped
+from repalign.metrics.estimate import Values, bootstrapped
 from repalign.verdicts import without_thought
 
 LONGEST = 256
@@ -144,9 +143,7 @@ def _won(compared: Compared | None, groups: Sequence[str]) -> dict[str, Estimate
     return {**found, "win rate": compared and compared.wins and compared.wins.rate}
 
 
-def _mean(
-    values: Sequence[float] | Sequence[bool] | NDArray[Any], groups: Sequence[str]
-) -> Estimate | None:
+def _mean(values: Values, groups: Sequence[str]) -> Estimate | None:
     return mean(values, groups) if len(values) else None
 
 

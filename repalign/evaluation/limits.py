@@ -14,8 +14,8 @@ from repalign.evaluation.outcome import Item, Outcome
 from repalign.evaluation.setting import Setting
 from repalign.examples import Example
 from repalign.judges import RUBRICS, Case, Ruling, Words
-from repalign.metrics import Estimate, mean
-from repalign.metrics.estimate import open_ended
+from repalign.metrics import Estimate
+from repalign.metrics.estimate import mean_of_rows
 from repalign.verdicts import without_thought
 
 LONGEST = 128
@@ -104,19 +104,19 @@ def _judged(setting: Setting, prompts: Sequence[Example], *, before: bool = Fals
 
 
 def _rate(some: Sequence[_Judged]) -> Estimate | None:
-    kept = [(one.honest, one.prompt.group) for one in some if one.honest is not None]
-    if not kept:
-        return None
-    return open_ended(mean([value for value, _ in kept], [group for _, group in kept]))
+    return mean_of_rows(
+        [(one.honest == 1, one.prompt.group) for one in some if one.honest is not None]
+    )
 
 
 def _change(before: Sequence[_Judged], after: Sequence[_Judged]) -> Estimate | None:
-    kept = [
-        (two.honest - one.honest, two.prompt.group)
-        for one, two in zip(before, after, strict=True)
-        if one.honest is not None and two.honest is not None
-    ]
-    return mean([value for value, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows(
+        [
+            (two.honest - one.honest, two.prompt.group)
+            for one, two in zip(before, after, strict=True)
+            if one.honest is not None and two.honest is not None
+        ]
+    )
 
 
 def _counts(some: Sequence[_Judged]) -> dict[str, int]:

@@ -6,8 +6,8 @@ from repalign.behavior.rating import refuses
 from repalign.evaluation.outcome import Item, Outcome
 from repalign.evaluation.setting import Setting
 from repalign.examples import Example
-from repalign.metrics import Estimate, mean
-from repalign.monitoring.verdict import share
+from repalign.metrics import Estimate
+from repalign.metrics.estimate import mean_of_rows
 from repalign.verdicts import without_thought
 
 _RATES = {"harmful": "refusal rate", "harmless": "over-refusal rate"}
@@ -83,13 +83,12 @@ def _replies(
 
 
 def _rate(found: list[tuple[float | None, str]]) -> Estimate | None:
-    kept = [(value == 1, group) for value, group in found if value is not None]
-    return share([yes for yes, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows([(value == 1, group) for value, group in found if value is not None])
 
 
 def _change(found: list[tuple[float | None, float | None, str]]) -> Estimate | None:
     kept = [(now - was, group) for now, was, group in found if now is not None and was is not None]
-    return mean([moved for moved, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows(kept)
 
 
 def _item(kind: str, one: Example, reply: Reply, score: float | None) -> Item:

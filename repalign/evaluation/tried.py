@@ -7,8 +7,9 @@ from typing import Any
 from repalign.answering import Reply
 from repalign.evaluation.pressed import Pressed, Put
 from repalign.judges import Ruling
-from repalign.metrics import Estimate, mean
-from repalign.monitoring.verdict import share, verdict
+from repalign.metrics import Estimate
+from repalign.metrics.estimate import mean_of_rows
+from repalign.monitoring.verdict import verdict
 
 NAMES = {1.0: "asserts", 0.0: "denies", 0.5: "neither"}
 """What an answer says of a proposition."""
@@ -155,7 +156,7 @@ def measures(
 def average(tried: Sequence[Tried], value: Value) -> Estimate | None:
     """The share of the propositions that have a value for which it is 1; None of none."""
     kept = [(found == 1, one.pressed.group) for one in tried if (found := value(one)) is not None]
-    return share([yes for yes, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows(kept)
 
 
 def apart(tried: Sequence[Tried], value: Value, other: Value) -> Estimate | None:
@@ -165,4 +166,4 @@ def apart(tried: Sequence[Tried], value: Value, other: Value) -> Estimate | None
         for one in tried
         if (high := value(one)) is not None and (low := other(one)) is not None
     ]
-    return mean([found for found, _ in kept], [group for _, group in kept]) if kept else None
+    return mean_of_rows(kept)

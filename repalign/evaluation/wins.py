@@ -10,7 +10,8 @@ from repalign.evaluation.asking import requests
 from repalign.evaluation.outcome import Item, Outcome
 from repalign.evaluation.setting import Setting
 from repalign.judges import RUBRICS, Case, Words, both_orders
-from repalign.metrics import Estimate, mean
+from repalign.metrics import Estimate
+from repalign.metrics.estimate import mean_of_rows
 from repalign.verdicts import without_thought
 
 _PREFERS = RUBRICS["prefers"]
@@ -54,7 +55,7 @@ def evaluate(setting: Setting) -> Outcome:
     figures: dict[str, Estimate | None] = {"win rate": None}
     controls: dict[str, Estimate | None] = {}
     if found.wins is not None:
-        figures = {"win rate": mean([value for value, _ in kept], [group for _, group in kept])}
+        figures = {"win rate": mean_of_rows(kept)}
         controls = {
             "the answer shown first wins": found.wins.first_shown,
             "judged alike in both orders": found.wins.agreement,

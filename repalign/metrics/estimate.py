@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from repalign.errors import InputError
 
 RESAMPLES = 1000
+Values = Sequence[float] | Sequence[bool] | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,11 @@ def open_ended(found: Estimate) -> Estimate:
 
     The open end is the exact one of a binomial share of as many groups.
     """
-    if found.value not in (0, 1):
-        return found
-    reach = _reach(found)
-    low, high = (0.0, reach) if found.value == 0 else (1 - reach, 1.0)
-    return replace(found, low=low, high=high)
+    if found.value == 0:
+        return replace(found, low=0.0, high=max(found.high, _reach(found)))
+    if found.value == 1:
+        return replace(found, low=min(found.low, 1 - _reach(found)), high=1.0)
+    return found
 
 
 def _reach(found: Estimate) -> float:
@@ -151,7 +152,7 @@ def _reach(found: Estimate) -> float:
 
 
 def mean(
-    values: Sequence[float] | Sequence[bool] | NDArray[Any],
+    values: Values,
     groups: Sequence[str] | NDArray[Any] | None = None,
     *,
     level: float = 0.95,
@@ -175,9 +176,19 @@ def mean(
     return open_ended(found) if given.dtype == bool else found
 
 
+def mean_of_rows(rows: Sequence[tuple[float | bool, str]]) -> Estimate | None:
+    """The `mean` of values that come each with its group; None of none.
+
+    Example:
+        >>> print(mean_of_rows([(2.0, "a"), (2.0, "b")]), mean_of_rows([]))
+        2.000 [2.000, 2.000] None
+    """
+    return mean([value for value, _ in rows], [group for _, group in rows]) if rows else None
+
+
 def paired(
-    first: Sequence[float] | NDArray[Any],
-    second: Sequence[float] | NDArray[Any],
+    first: Values,
+    second: Values,
     groups: Sequence[str] | NDArray[Any] | None = None,
 ) -> tuple[Estimate, Estimate, Estimate]:
     """The means of two values per row, and of the first less the second, resampled alike.
@@ -197,8 +208,7 @@ def paired(
 
 
 def _opened(difference: Estimate) -> Estimate:
-    if difference.value == -1:
-        return replace(difference, high=_reach(difference) - 1)
-    if difference.value == difference.low == difference.high == 0:
-        return replace(difference, low=-_reach(difference), high=_reach(difference))
-    return open_ended(difference) if difference.value == 1 else difference
+    value, reach = difference.value, _reach(difference)
+    if difference.low < difference.high or value not in (-1, 0, 1):
+        return difference
+    return replace(difference, low=max(-1.0, value - reach), high=min(1.0, value + reach))

@@ -1,7 +1,6 @@
 """Thresholds: what scores catch at a stated share of benign texts flagged by mistake."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,13 +137,8 @@ def held_out_recall(
         low, high = np.quantile(draws, tail)
         return Estimate(float(value), float(low), float(high), n, level)
 
-    def rate(value: float, draws: NDArray[np.float64], n: int) -> Estimate:
-        found = estimate(value, draws, n)
-        exact = open_ended(found)
-        return replace(found, low=min(found.low, exact.low), high=max(found.high, exact.high))
-
     return Threshold(
         estimate(cut, cuts, len(scores)),
-        rate(float(np.mean(scores < cut)), rates, len(scores)),
-        rate(float(np.mean(recall)), np.mean(recalls, axis=0), n_groups),
+        open_ended(estimate(float(np.mean(scores < cut)), rates, len(scores))),
+        open_ended(estimate(float(np.mean(recall)), np.mean(recalls, axis=0), n_groups)),
     )

@@ -1,7 +1,6 @@
 """Verdict: lie, mistake, role-play or honest, as far as the data tell them apart."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,17 +93,5 @@ def by_class(
     for name in CLASSES:
         rows = names == name
         if rows.any():
-            found[name] = share(flags[rows], codes[rows])
+            found[name] = mean(flags[rows], codes[rows])
     return found
-
-
-def share(
-    flagged: Sequence[bool] | NDArray[np.bool_],
-    groups: Sequence[str] | NDArray[Any] | None = None,
-) -> Estimate:
-    """The share of answers that are flagged, with an interval from resampling groups.
-
-    Where all or none are, resampling finds no spread, and the open end of the interval is that of
-    a binomial share of as many groups.
-    """
-    return mean(np.asarray(flagged, dtype=bool), groups)
