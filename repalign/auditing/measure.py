@@ -67,8 +67,8 @@ class Change:
     @property
     def sure(self) -> bool:
         """Whether the corrected p-value and the interval both say that it changed."""
-        apart = self.shift.rose or self.shift.fell
-        return apart and self.p_adjusted is not None and self.p_adjusted < LEVEL
+        corrected = self.p_adjusted
+        return self.shift.moved and corrected is not None and corrected < LEVEL
 
     @property
     def improved(self) -> bool:

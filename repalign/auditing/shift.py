@@ -7,9 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from repalign.metrics import Estimate, auroc_statistic, cluster_codes
-from repalign.metrics.estimate import bootstrapped, paired
+from repalign.metrics.estimate import Values, bootstrapped, paired
 
-Values = Sequence[float] | NDArray[Any]
 Groups = Sequence[str] | NDArray[Any] | None
 
 
@@ -31,6 +30,11 @@ class Shift:
     def fell(self) -> bool:
         """Whether the interval of the difference lies below 0."""
         return self.difference.high < 0
+
+    @property
+    def moved(self) -> bool:
+        """Whether the interval of the difference leaves out 0."""
+        return self.rose or self.fell
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
